@@ -1,0 +1,181 @@
+"""What follows from what happened to a recipient: the next state, and who is told what.
+
+Rule: everything here is a pure function of its arguments and the directory. The store calls these inside its
+transaction, so that a change and its consequence are always kept together.
+"""
+
+import uuid
+from collections.abc import Callable
+
+import msgspec
+
+from passband.domain.account import Account, Application, Directory
+from passband.domain.event import Callback, EventKind
+from passband.domain.message import Direction, Kind, Message, Recipient
+from passband.domain.report import Accepted, Deferred, Inbound, Outcome, Rejected
+from passband.domain.schedule import CALLBACK_WINDOW
+from passband.domain.status import Cause, State, follow
+
+RECEIPT_EXPIRED = 9902
+
+
+class Handed(msgspec.Struct, frozen=True, gc=False):
+    """The carrier has it; its receipts are awaited until ``deadline_at``."""
+
+    refs: tuple[str, ...]
+    deadline_at: float
+    callbacks: tuple[Callback, ...]
+
+
+class Settled(msgspec.Struct, frozen=True, gc=False):
+    """The recipient is terminal: its row goes, these callbacks come."""
+
+    callbacks: tuple[Callback, ...]
+
+
+class Requeued(msgspec.Struct, frozen=True, gc=False):
+    """The recipient waits for a further attempt."""
+
+    recipient: Recipient
+
+
+Change = Handed | Settled | Requeued
+
+
+class Rules:
+    """The rules under one directory; ``directory`` may be replaced while the node runs.
+
+    ``retry_window`` is how long a recipient may be refused for now before it fails, in seconds from its creation;
+    ``receipt_window`` is the shortest time that any carrier's receipts are awaited.
+    """
+
+    def __init__(
+        self,
+        directory: Directory,
+        *,
+        retry_window: float = 4 * 3600.0,
+        receipt_window: float = 2 * 3600.0,
+        new_uuid: Callable[[], uuid.UUID] = uuid.uuid4,
+    ) -> None:
+        self.directory = directory
+        self.retry_window = retry_window
+        self.receipt_window = receipt_window
+        self._new_uuid = new_uuid
+
+    def on_outcome(self, recipient: Recipient, outcome: Outcome, now: float) -> Change:
+        """Return what a carrier's outcome makes of a recipient that is being sent."""
+        if isinstance(outcome, Accepted):
+            if outcome.receipt_window is None:
+                return Settled(self.tell(recipient, State.SENDING, Cause.ACCEPTED_FOR_GOOD, now))
+            callbacks = self.tell(recipient, State.SENDING, Cause.ACCEPTED_AWAITING_RECEIPT, now)
+            return Handed(outcome.refs, now + outcome.receipt_window, callbacks)
+        if isinstance(outcome, Rejected):
+            return Settled(self.tell(recipient, State.SENDING, Cause.REJECTED, now, outcome.code))
+        return self._on_deferred(recipient, outcome, now)
+
+    def _on_deferred(self, recipient: Recipient, outcome: Deferred, now: float) -> Change:
+        attempts = recipient.attempts + (1 if outcome.max_attempts else 0)
+        due_at = now + outcome.delay
+        spent = outcome.max_attempts and attempts >= outcome.max_attempts
+        if spent or due_at > recipient.message.created_at + self.retry_window:
+            return Settled(self.tell(recipient, State.SENDING, Cause.RETRIES_OVER, now, outcome.code))
+        return Requeued(msgspec.structs.replace(recipient, due_at=due_at, attempts=attempts, code=outcome.code))
+
+    def on_receipt(self, recipient: Recipient, code: int, now: float) -> tuple[Callback, ...]:
+        """Return who is told that a handed recipient's receipts are decided: 0 delivered, else the failure's code."""
+        cause = Cause.RECEIPT_NEGATIVE if code else Cause.RECEIPT_POSITIVE
+        return self.tell(recipient, State.HANDED, cause, now, code, receipted=True)
+
+    def on_receipt_window_over(self, recipient: Recipient, now: float) -> tuple[Callback, ...]:
+        return self.tell(recipient, State.HANDED, Cause.RECEIPT_WINDOW_OVER, now, RECEIPT_EXPIRED, receipted=True)
+
+    def tell(
+        self, recipient: Recipient, state: State, cause: Cause, now: float, code: int = 0, *, receipted: bool = False
+    ) -> tuple[Callback, ...]:
+        """Return the callbacks of a transition, as the application asked for them; a terminal one always.
+
+        An event of an unknown application goes to the application of the sender's number; where there is none, nobody
+        is told (Callbacks, section 7).
+        """
+        events = follow(state, cause).events
+        if not events:
+            return ()
+        told = self._told(recipient.message)
+        message = recipient.message
+        if message.text:
+            message = msgspec.structs.replace(message, text="")
+        callbacks = []
+        for kind in events:
+            wanted = told is not None and told[0].wants(told[1], kind, message.kind)
+            if wanted or kind.terminal:
+                callbacks.append(
+                    Callback(
+                        message=message,
+                        n=recipient.n,
+                        kind=kind,
+                        application=told[1].id if told and wanted else "",
+                        number=recipient.number,
+                        at=now,
+                        expires_at=now + CALLBACK_WINDOW,
+                        code=code if kind is EventKind.FAILED else 0,
+                        receipted=receipted,
+                        carrier=recipient.carrier or None,
+                        due_at=now,
+                    )
+                )
+        return tuple(callbacks)
+
+    def _told(self, message: Message) -> tuple[Account, Application] | None:
+        """Return the application that is told of a message's events, if it has somewhere to be told."""
+        account = self.directory.account(message.account)
+        if account is None:
+            return None
+        application = account.applications.get(message.application)
+        if application is None:
+            number = account.numbers.get(message.sender)
+            application = account.applications.get(number.application or "") if number else None
+        if application is None or application.outbound_url is None:
+            return None
+        return account, application
+
+    def on_inbound(self, inbound: Inbound, now: float) -> tuple[Callback, ...]:
+        """Return one message-received for each of our numbers among the recipients (Callbacks, section 4)."""
+        callbacks = []
+        for number in dict.fromkeys(inbound.to):
+            ours = self.directory.number(number)
+            if ours is None or ours.application is None:
+                continue
+            application = self.directory.application(ours.account, ours.application)
+            if application is None or application.inbound_url is None:
+                continue
+            message = Message(
+                account=ours.account,
+                id=str(self._new_uuid()),
+                direction=Direction.IN,
+                kind=inbound.kind,
+                application=application.id,
+                created_at=int(now * 1000) / 1000,
+                sender=inbound.sender,
+                to=inbound.to,
+                text=inbound.text,
+                length=len(inbound.text),
+                media=inbound.media,
+                tag=None,
+                priority=None,
+                expires_at=None,
+                segment_count=inbound.segment_count if inbound.kind is Kind.SMS else 1,
+            )
+            callbacks.append(
+                Callback(
+                    message=message,
+                    n=0,
+                    kind=EventKind.RECEIVED,
+                    application=application.id,
+                    number=number,
+                    at=now,
+                    expires_at=now + CALLBACK_WINDOW,
+                    carrier=inbound.carrier,
+                    due_at=now,
+                )
+            )
+        return tuple(callbacks)
