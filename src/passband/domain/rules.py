@@ -5,14 +5,14 @@ transaction, so that a change and its consequence are always kept together.
 """
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from passband.domain.account import Account, Application, Directory
 from passband.domain.event import Callback, EventKind
 from passband.domain.message import Direction, Kind, Message, Recipient
-from passband.domain.report import Accepted, Deferred, Inbound, Outcome, Rejected
+from passband.domain.report import Accepted, Deciding, Deferred, Inbound, Outcome, Part, Rejected
 from passband.domain.schedule import CALLBACK_WINDOW
 from passband.domain.status import Cause, State, follow
 
@@ -25,6 +25,7 @@ class Handed(msgspec.Struct, frozen=True, gc=False):
     refs: tuple[str, ...]
     deadline_at: float
     callbacks: tuple[Callback, ...]
+    deciding: Deciding = Deciding.EVERY
 
 
 class Settled(msgspec.Struct, frozen=True, gc=False):
@@ -46,7 +47,8 @@ class Rules:
     """The rules under one directory; ``directory`` may be replaced while the node runs.
 
     ``retry_window`` is how long a recipient may be refused for now before it fails, in seconds from its creation;
-    ``receipt_window`` is the shortest time that any carrier's receipts are awaited.
+    ``receipt_window`` is the shortest time that any carrier's receipts are awaited. ``joins`` tells how each carrier's
+    parts, in their order, become one inbound message; it is filled before the carriers run.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Rules:
         self.directory = directory
         self.retry_window = retry_window
         self.receipt_window = receipt_window
+        self.joins: dict[str, Callable[[Sequence[Part]], Inbound]] = {}
         self._new_uuid = new_uuid
 
     def on_outcome(self, recipient: Recipient, outcome: Outcome, now: float) -> Change:
@@ -68,7 +71,7 @@ class Rules:
             if outcome.receipt_window is None:
                 return Settled(self.tell(recipient, State.SENDING, Cause.ACCEPTED_FOR_GOOD, now))
             callbacks = self.tell(recipient, State.SENDING, Cause.ACCEPTED_AWAITING_RECEIPT, now)
-            return Handed(outcome.refs, now + outcome.receipt_window, callbacks)
+            return Handed(outcome.refs, now + outcome.receipt_window, callbacks, outcome.deciding)
         if isinstance(outcome, Rejected):
             return Settled(self.tell(recipient, State.SENDING, Cause.REJECTED, now, outcome.code))
         return self._on_deferred(recipient, outcome, now)
@@ -137,6 +140,10 @@ class Rules:
         if application is None or application.outbound_url is None:
             return None
         return account, application
+
+    def join(self, parts: Sequence[Part]) -> Inbound:
+        """Return the message of these parts of one carrier, which are in order; some may be missing."""
+        return self.joins[parts[0].carrier](parts)
 
     def on_inbound(self, inbound: Inbound, now: float) -> tuple[Callback, ...]:
         """Return one message-received for each of our numbers among the recipients (Callbacks, section 4)."""

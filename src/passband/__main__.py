@@ -1,0 +1,5 @@
+"""``python -m passband`` is the command ``passband``."""
+
+from passband.cli import main
+
+main()

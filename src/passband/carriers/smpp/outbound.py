@@ -1,0 +1,189 @@
+"""From a recipient to its segments as octets, and from the answers to its outcome.
+
+Rule: no link, no queue; what is known of one recipient while its segments are on their way, and what follows from an
+answer. One failed segment fails its recipient: those that were taken before cannot be recalled.
+"""
+
+from collections.abc import Callable
+from typing import Final, Literal
+
+from passband.carriers.smpp.numbers import Numbers
+from passband.carriers.smpp.settings import SmppSettings
+from passband.domain.gsm0338 import UnencodableText
+from passband.domain.message import Recipient
+from passband.domain.report import Accepted, Deciding, Deferred, Outcome, Rejected
+from passband.smpp import text, times, tlv, udh
+from passband.smpp.error_mapping import Retry, Verdict
+from passband.smpp.message_id import stored_key
+from passband.smpp.pdu import NO_TLVS, SubmitSm, UnwritablePdu
+from passband.smpp.template import SubmitTemplate
+
+BAD_ENCODING: Final = 4301
+BAD_FOR_DESTINATION: Final = 4350
+NOT_ACKNOWLEDGED: Final = 5630
+
+BACKOFF: Final = (5.0, 15.0, 45.0, 120.0, 300.0)
+JITTER: Final = 0.2
+RECONNECT_SECONDS: Final = 1.0
+RECONNECTS: Final = 3
+MOST_OCTETS: Final = 4096  # of a PDU that is sent: peers' limits are below ours
+
+
+class Sending:
+    """A recipient that this carrier was handed and has no outcome yet.
+
+    ``refs`` are the segments' identifiers as far as they are known, ``left`` counts those that are not. ``flying`` are
+    segments that wait for their answer. ``losses`` counts by segment how often an answer was lost. ``over``: it has its
+    outcome; what else comes is ignored. ``outcome`` is that outcome until it is reported.
+    """
+
+    __slots__ = ("bodies", "flying", "left", "losses", "over", "recipient", "refs", "written")
+
+    def __init__(self, recipient: Recipient, bodies: tuple[bytes, ...]) -> None:
+        self.recipient = recipient
+        self.bodies = bodies
+        self.refs: list[str | None] = [None] * len(bodies)
+        self.left = len(bodies)
+        self.flying = 0
+        self.losses: dict[int, int] | None = None
+        self.written = False
+        self.over = False
+
+
+class Outbound:
+    """How one carrier's segments are written and its answers understood."""
+
+    def __init__(self, settings: SmppSettings, numbers: Numbers, random: Callable[[], float]) -> None:
+        """``random`` gives numbers from 0 to 1, for jitter."""
+        self._settings = settings
+        self._numbers = numbers
+        self._random = random
+        self._style = settings.text_style
+        self._header: Literal[0, 6, 7] = _HEADERS[settings.concat]
+        self._esm = settings.esm_mode
+        self._registered = settings.registered_delivery if settings.delivered_on == "receipt" else 0
+        self._rule = settings.id_rule
+        self._window = settings.receipt_window if settings.delivered_on == "receipt" else None
+        several = Deciding.SOME if settings.single_receipt else Deciding.EVERY
+        self._deciding = Deciding.FIRST if settings.receipts == "one" else several
+        self._body = SubmitTemplate(
+            SubmitSm(
+                service_type=settings.service_type,
+                tlvs={extra.tag: extra.octets() for extra in settings.extra_tlvs} or NO_TLVS,
+            )
+        ).body
+
+    def prepare(self, recipient: Recipient, now: float) -> Sending | Rejected:
+        """Return the recipient's segments as bodies of submit_sm, or why there are none."""
+        message = recipient.message
+        validity = ""
+        if message.expires_at is not None and self._settings.send_validity:
+            validity = times.validity(message.expires_at, now)
+        source = self._numbers.source(message.sender)
+        destination = self._numbers.destination(recipient.number)
+        try:
+            coding, parts = text.encode_segments(message.text, self._style, self._header)
+            if len(parts) == 1:
+                body = self._body(source, destination, parts[0], coding, self._esm, self._registered, validity)
+                return Sending(recipient, (body,))
+            if len(parts) > self._settings.max_segments:
+                return Rejected(BAD_FOR_DESTINATION)
+            if self._settings.concat == "payload":
+                coding, octets = text.encode(message.text, self._style)
+                payload = {tlv.MESSAGE_PAYLOAD: octets}
+                body = self._body(source, destination, b"", coding, self._esm, self._registered, validity, payload)
+                return Sending(recipient, (body,)) if len(body) <= MOST_OCTETS - 16 else Rejected(BAD_FOR_DESTINATION)
+            bodies = []
+            for index, octets in enumerate(parts):
+                esm_class, octets, tlvs = self._placed(recipient.reference, len(parts), index, octets)
+                registered = self._asked(index, len(parts))
+                bodies.append(
+                    self._body(source, destination, octets, coding, esm_class, registered, validity, tlvs or NO_TLVS)
+                )
+        except UnencodableText:
+            return Rejected(BAD_ENCODING)
+        except UnwritablePdu:
+            return Rejected(BAD_FOR_DESTINATION)
+        return Sending(recipient, tuple(bodies))
+
+    def _placed(self, reference: int, total: int, index: int, octets: bytes) -> tuple[int, bytes, dict[int, bytes]]:
+        """Return esm_class, text and parameters of one of several segments."""
+        concat = self._settings.concat
+        tlvs = {}
+        if self._settings.more_messages:
+            tlvs[tlv.MORE_MESSAGES_TO_SEND] = b"\1" if index + 1 < total else b"\0"
+        if concat == "sar":
+            tlvs[tlv.SAR_MSG_REF_NUM] = (reference & 0xFFFF).to_bytes(2, "big")
+            tlvs[tlv.SAR_TOTAL_SEGMENTS] = bytes((total,))
+            tlvs[tlv.SAR_SEGMENT_SEQNUM] = bytes((index + 1,))
+            return self._esm, octets, tlvs
+        if concat == "udh16":
+            header = udh.build(reference & 0xFFFF, total, index + 1, "16")
+        else:
+            header = udh.build(reference & 0xFF, total, index + 1)
+        return self._esm | udh.UDHI, header + octets, tlvs
+
+    def _asked(self, index: int, total: int) -> int:
+        """Return registered_delivery of one of several segments."""
+        receipts = self._settings.receipts
+        if (receipts == "last" and index + 1 < total) or (receipts == "first" and index):
+            return 0
+        return self._registered
+
+    def taken(self, sending: Sending, index: int, message_id: str | None) -> Accepted | None:
+        """Note that a segment was taken; return the outcome if it was the last."""
+        # Without an identifier no receipt can be told to be about it.
+        ref = stored_key(message_id, self._rule) if message_id else ""
+        sending.refs[index] = ref
+        sending.left -= 1
+        if sending.left:
+            return None
+        sending.over = True
+        if len(sending.refs) == 1:
+            return Accepted((ref,), self._window)
+        refs = tuple(ref or "" for ref in sending.refs)
+        receipts = self._settings.receipts
+        if receipts == "last":
+            return Accepted(refs[-1:], self._window)
+        if receipts == "first":
+            return Accepted(refs[:1], self._window)
+        return Accepted(refs, self._window, self._deciding)
+
+    def refused(self, sending: Sending, verdict: Verdict) -> Outcome:
+        """Return the outcome of a recipient one of whose segments was refused, for now or for good."""
+        sending.over = True
+        code = verdict.code or NOT_ACKNOWLEDGED
+        if verdict.retry is Retry.BACKOFF:
+            wait = BACKOFF[min(sending.recipient.attempts, len(BACKOFF) - 1)]
+            wait *= 1 - JITTER + 2 * JITTER * self._random()
+            return Deferred(code, wait, verdict.max_attempts or len(BACKOFF))
+        if verdict.retry in (Retry.RECONNECT, Retry.BIND):
+            return Deferred(code, RECONNECT_SECONDS, verdict.max_attempts or RECONNECTS)
+        return Rejected(code)
+
+    def lost(self, sending: Sending, index: int) -> Rejected | None:
+        """Note that a segment's answer was lost; return the outcome if that was once too often.
+
+        The carrier may or may not have it. Submitted again it has the same reference and number, so that a handset
+        that got both shows one.
+        """
+        losses = sending.losses = sending.losses or {}
+        losses[index] = losses.get(index, 0) + 1
+        earlier = 1 if sending.recipient.code == NOT_ACKNOWLEDGED else 0
+        if losses[index] + earlier > (1 if self._settings.on_unacked == "resubmit" else 0):
+            sending.over = True
+            return Rejected(NOT_ACKNOWLEDGED)
+        return None
+
+    def returned(self, sending: Sending, code: int) -> Deferred:
+        """Return the outcome of a recipient that this carrier cannot send now, for reasons of its own.
+
+        Where an answer was lost it counts as an attempt, of which there is one more.
+        """
+        sending.over = True
+        if sending.losses:
+            return Deferred(NOT_ACKNOWLEDGED, 0.0, sending.recipient.attempts + 2)
+        return Deferred(code, 0.0)
+
+
+_HEADERS: Final[dict[str, Literal[0, 6, 7]]] = {"udh8": 6, "udh16": 7, "sar": 0, "payload": 0}

@@ -1,0 +1,86 @@
+"""``passband check``: what a configuration names, can it be reached?"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from passband.config import Settings
+from passband.domain.errors import StoreUnavailable
+from passband.domain.event import Callback
+from passband.domain.message import Recipient
+from passband.domain.rules import Rules
+from passband.store.open import open_store
+
+CONNECT_SECONDS = 5.0
+
+
+async def run_check(settings: Settings, say: Callable[[str], None]) -> int:
+    """Try everything that the settings name and say how it went; return 0 if all of it can be reached, else 1.
+
+    Nothing is sent: the store is opened and closed, endpoints are connected to, addresses are listened on.
+    """
+    tries: list[tuple[str, Awaitable[None]]] = [("store " + _shown(settings.store.url), _store(settings))]
+    for name, address in (("server", settings.server.listen), ("admin", settings.admin.listen)):
+        tries.append((f"{name} on {address}", _listen(address.host, address.port)))
+    tries += [(f"endpoint {url}", _connect(url)) for url in sorted(_endpoints(settings))]
+    failed = 0
+    for what, attempt in tries:
+        try:
+            await attempt
+        except (OSError, StoreUnavailable, TimeoutError) as error:
+            failed += 1
+            say(f"✗ {what}: {str(error) or 'no answer'}")
+        else:
+            say(f"✓ {what}")
+    say(f"{len(tries) - failed} of {len(tries)} can be reached" if failed else "everything can be reached")
+    return 1 if failed else 0
+
+
+class _NoBirths:
+    """Takes nothing, because nothing is stored."""
+
+    def room_for_recipients(self, recipients: Sequence[Recipient]) -> Sequence[bool]:
+        return [False] * len(recipients)
+
+    def room_for_callbacks(self, callbacks: Sequence[Callback]) -> Sequence[bool]:
+        return [False] * len(callbacks)
+
+    def take_recipients(self, recipients: Sequence[Recipient]) -> None: ...
+
+    def take_callbacks(self, callbacks: Sequence[Callback]) -> None: ...
+
+
+def _shown(url: str) -> str:
+    """Return a store's URL without its password."""
+    parts = urlsplit(url)
+    return url if parts.password is None else url.replace(f":{parts.password}@", ":…@")
+
+
+async def _store(settings: Settings) -> None:
+    url = settings.store.url
+    if url.startswith("sqlite:") and not Path(url.removeprefix("sqlite:")).parent.is_dir():
+        raise OSError(f"the folder of {url.removeprefix('sqlite:')} does not exist")
+    store = open_store(url, Rules(settings.directory()), _NoBirths(), history_days=settings.history.days)
+    await store.open(time.time())
+    await store.close()
+
+
+async def _listen(host: str, port: int) -> None:
+    server = await asyncio.get_running_loop().create_server(asyncio.Protocol, host, port)
+    server.close()
+    await server.wait_closed()
+
+
+def _endpoints(settings: Settings) -> set[str]:
+    applications = [a.value() for account in settings.accounts for a in account.applications]
+    return {url for a in applications for url in (a.inbound_url, a.outbound_url) if url}
+
+
+async def _connect(url: str) -> None:
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    async with asyncio.timeout(CONNECT_SECONDS):
+        _, writer = await asyncio.open_connection(parts.hostname, port)
+    writer.close()

@@ -1,0 +1,96 @@
+"""What is wrong between settings that are each right: names taken twice, names of nothing.
+
+Settings that could not be read are ``UNSET`` here; what refers to one of them is given the benefit of the doubt.
+"""
+
+import difflib
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any
+
+from msgspec import UNSET
+
+from passband.config.settings import AccountSettings, ApplicationSettings, Settings
+from passband.domain.routing import ON_NET
+
+Named = tuple[str, Any]  # the path of a setting, and its value
+
+
+def check(settings: Settings) -> Iterator[str]:
+    """Yield every fault as "path: what is wrong"."""
+    carriers = [(path, carrier.name) for path, carrier in _each("carriers", settings.carriers)]
+    accounts = list(_each("accounts", settings.accounts))
+    yield from _taken_twice("name", carriers)
+    for path, name in carriers:
+        if name == ON_NET:
+            yield f"{path}.name: {ON_NET!r} is the name of the way between your own numbers; choose another"
+    carrier_names = _known(settings.carriers, "name")
+    account_ids = _known(settings.accounts, "id")
+    for path, route in _each("routes", settings.routes):
+        yield from _refers(f"{path}.carrier", route.carrier, "carrier", carrier_names)
+        yield from _refers(f"{path}.account", route.account, "account", account_ids)
+    yield from _taken_twice("id", [(path, account.id) for path, account in accounts])
+    numbers: list[Named] = []
+    for path, account in accounts:
+        yield from _check_account(path, account, carrier_names)
+        numbers += [(place, own.number) for place, own in _each(f"{path}.numbers", account.numbers)]
+    yield from _taken_twice("number", numbers)
+    if not _unread(settings.callbacks) and settings.callbacks.schedule == ():
+        yield "callbacks.schedule: must have at least one wait"
+
+
+def _check_account(path: str, account: AccountSettings, carriers: Collection[Any]) -> Iterator[str]:
+    applications = list(_each(f"{path}.applications", account.applications))
+    yield from _taken_twice("name", [(place, user.name) for place, user in _each(f"{path}.users", account.users)])
+    yield from _taken_twice("id", [(place, application.id) for place, application in applications])
+    for place, application in applications:
+        yield from _check_application(place, application)
+    identifiers = _known(account.applications, "id")
+    what = f"application of account {account.id!r}" if not _unread(account.id) else "application of this account"
+    for place, own in _each(f"{path}.numbers", account.numbers):
+        yield from _refers(f"{place}.application", own.application, what, identifiers)
+        yield from _refers(f"{place}.carrier", own.carrier, "carrier", carriers)
+
+
+def _check_application(path: str, application: ApplicationSettings) -> Iterator[str]:
+    for what in ("url", "credentials"):
+        for direction in ("inbound", "outbound"):
+            both = (getattr(application, f"callback_{what}"), getattr(application, f"{direction}_{what}"))
+            if None not in both:
+                yield f"{path}.{direction}_{what}: callback_{what} sets it already; remove one of them"
+
+
+def _unread(value: object) -> bool:
+    return value is UNSET
+
+
+def _each(path: str, entries: Iterable[Any]) -> Iterator[tuple[str, Any]]:
+    """The entries of a list that could be read, with their paths."""
+    if not _unread(entries):
+        for place, entry in enumerate(entries):
+            if entry is not UNSET:
+                yield f"{path}[{place}]", entry
+
+
+def _known(entries: Any, key: str) -> Collection[Any]:
+    """The names of entries; UNSET is among them where one is not known."""
+    if entries is UNSET:
+        return {UNSET}
+    return {UNSET if entry is UNSET else getattr(entry, key) for entry in entries}
+
+
+def _taken_twice(key: str, entries: Iterable[Named]) -> Iterator[str]:
+    first: dict[str, str] = {}
+    for path, name in entries:
+        if name is not UNSET and first.setdefault(name, path) != path:
+            yield f"{path}.{key}: {name!r} is taken by {first[name]}"
+
+
+def _refers(path: str, name: Any, what: str, known: Collection[Any]) -> Iterator[str]:
+    if name is None or name is UNSET or name in known or UNSET in known:
+        return
+    near = difflib.get_close_matches(name, known, 1)
+    if near:
+        hint = f"did you mean {near[0]!r}?"
+    else:
+        hint = f"there are {', '.join(map(repr, sorted(known)))}" if known else "there is none"
+    yield f"{path}: no {what} is called {name!r}; {hint}"

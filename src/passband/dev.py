@@ -1,0 +1,66 @@
+"""The developers' edition: one node on the loopback, and what one needs to know to use it."""
+
+import json
+import shlex
+import shutil
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from passband import __version__
+from passband.config import Settings
+from passband.service import Node
+from passband.workers import run_node
+
+
+async def run_dev(settings: Settings, *, temporary: bool) -> int:
+    """Run the developers' edition until SIGTERM or SIGINT; return the exit status. Temporary data go with it."""
+    try:
+        return await run_node(settings, started=lambda node: _welcome(settings, node))
+    finally:
+        if temporary:
+            shutil.rmtree(_folder(settings), ignore_errors=True)
+
+
+def _folder(settings: Settings) -> Path:
+    return Path(settings.store.url.removeprefix("sqlite:")).parent
+
+
+def _welcome(settings: Settings, node: Node) -> None:
+    """Print base URL, credentials, application, numbers, and a command that works when pasted."""
+    console = Console(highlight=False, soft_wrap=True)
+    account = settings.accounts[0]
+    user = account.users[0]
+    application = account.applications[0]
+    host, port = node.addresses[0]
+    base = f"http://{host}:{port}"
+    table = Table.grid(padding=(0, 2))
+    for name, value in (
+        ("base URL", f"{base}/api/v2"),
+        ("account", account.id),
+        ("user, password", f"{user.name}, {user.password!s}"),
+        ("application", application.id),
+        ("numbers", ", ".join(number.number for number in account.numbers)),
+        ("callbacks to", application.callback_url or "nowhere; give --callback-url, and see `passband listen`"),
+        ("documentation", f"{base}/docs"),
+        ("data", str(_folder(settings))),
+    ):
+        table.add_row(f"[dim]{name}[/dim]", value)
+    console.print(f"[bold]Passband {__version__}[/bold], developers' edition")
+    console.print(table)
+    body = {
+        "to": ["+14085550142"],
+        "from": account.numbers[0].number,
+        "text": "Your table is ready",
+        "applicationId": application.id,
+        "tag": "booking 4711",
+    }
+    path = f"{base}/api/v2/users/{account.id}/messages"
+    console.print("\nSend a message:\n")
+    console.out(
+        f"  curl -i -u {shlex.quote(f'{user.name}:{user.password}')} -H 'Content-Type: application/json' \\\n"
+        f"    -d {shlex.quote(json.dumps(body))} \\\n    {path}\n",
+        highlight=False,
+    )
+    console.print("[dim]Ctrl-C ends.[/dim]")

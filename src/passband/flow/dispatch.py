@@ -1,0 +1,280 @@
+"""Dispatch: what waits goes to its carrier, as fast as pace and the carrier's room allow.
+
+Rows that this node has just stored arrive through ``take_recipients``; rows that it had no room for, that wait for a
+further attempt, or that another node gave up are read from the store, a few hundred at a time. The memory used is
+bounded whatever the backlog.
+"""
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+
+import structlog
+
+from passband.carriers import Carrier
+from passband.clock import Clock
+from passband.counts import Counts
+from passband.domain.errors import StoreUnavailable
+from passband.domain.message import Kind, Recipient
+from passband.domain.report import Submission
+from passband.domain.rules import Rules
+from passband.flow.waiting import Line, LineKey, Waiting
+from passband.store import Line as StoredLine
+from passband.store import Pace, Store
+
+log = structlog.get_logger()
+
+EXPIRED = 4360
+CARRIER_REMOVED = 5111
+
+MOST_HELD = 50_000  # recipients in this node's memory: at about 1 kB each, what design allows a node under load
+MOST_OF_LINE = 5_000  # of one account for one carrier, so that one backlog does not take all of it
+REFILL = 500  # rows read at a time, and the level at which more are read
+SCAN_SECONDS = 1.0  # how often the store is asked what waits that nobody spoke of
+BURST_SECONDS = 0.25  # what a limit lets go at once after a rest; more would break 5 % over 10 s
+
+
+class Dispatch:
+    """The dispatch of one node. ``holds_leases`` tells whether the node may still act on what it holds."""
+
+    def __init__(
+        self,
+        store: Store,
+        rules: Rules,
+        carriers: Mapping[str, Carrier],
+        clock: Clock,
+        counts: Counts,
+        *,
+        most_held: int = MOST_HELD,
+        holds_leases: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._store = store
+        self._rules = rules
+        self._carriers = carriers
+        self._clock = clock
+        self._counts = counts
+        self._most_held = most_held
+        self._holds_leases = holds_leases
+        self._waiting = {name: Waiting() for name in carriers}
+        self._held: dict[tuple[str, str], int] = {}  # by carrier and account
+        self._total = 0
+        self._stored: dict[StoredLine, None] = {}  # lines with rows in the store that this node should read
+        self._granted: list[tuple[float, int, Waiting, Line, list[Submission]]] = []  # a heap, by the moment to go
+        self._sequence = itertools.count()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._scan_at = 0.0
+        self.wake = asyncio.Event()
+
+    # ── births ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def room_for_recipients(self, recipients: Sequence[Recipient]) -> Sequence[bool]:
+        """Tell which of these rows should be born leased to this node: those that it can hold, and that are next."""
+        if not self._stored and self._total + len(recipients) <= MOST_OF_LINE:
+            return [True] * len(recipients)
+        coming: dict[tuple[str, str], int] = {}
+        verdicts = []
+        total = self._total
+        for recipient in recipients:
+            key = (recipient.carrier, recipient.message.account)
+            held = coming.get(key, 0) + self._held.get(key, 0)
+            line = StoredLine(recipient.carrier, recipient.message.account, recipient.high)
+            # What waits in the store is older, and goes first.
+            room = line not in self._stored and held < MOST_OF_LINE and total < self._most_held
+            if room:
+                coming[key] = coming.get(key, 0) + 1
+                total += 1
+            else:
+                self._stored[line] = None
+            verdicts.append(room)
+        return verdicts
+
+    def take_recipients(self, recipients: Sequence[Recipient]) -> None:
+        """Take over rows that this node holds; the recipients of one message follow each other."""
+        for submission in _submissions(recipients):
+            self._add(submission)
+        self.wake.set()
+
+    def _add(self, submission: Submission) -> None:
+        first = submission.recipients[0]
+        message = first.message
+        waiting = self._waiting.get(first.carrier)
+        if waiting is None:
+            self._start(self._fail([(r, CARRIER_REMOVED) for r in submission.recipients]))
+            return
+        key = (first.carrier, message.account)
+        size = len(submission.recipients)
+        self._held[key] = self._held.get(key, 0) + size
+        self._total += size
+        waiting.add(*self._line(message.account, message.kind, message.sender), submission)
+
+    def _line(self, account_id: str, kind: Kind, sender: str) -> tuple[LineKey, bool]:
+        """Return the line that a submission waits in, and whether it is paced: by the account, its number, or both."""
+        account = self._rules.directory.account(account_id)
+        number = account.numbers.get(sender) if account else None
+        own = number.number if number and number.rate is not None else ""
+        limited = account is not None and account.rate is not None
+        return LineKey(account_id, kind.value if limited or own else "", own), limited or bool(own)
+
+    # ── the step ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def run(self) -> None:
+        """Step whenever something may be due, until cancelled."""
+        while True:
+            try:
+                next_at = await self.step(self._clock.now())
+            except StoreUnavailable as error:
+                log.warning("dispatch waits for the store", cause=str(error))
+                next_at = self._clock.now() + SCAN_SECONDS
+            await self._clock.rest(self.wake, next_at)
+
+    async def step(self, now: float) -> float:
+        """Hand over what may go now; return when to look again at the latest."""
+        if not self._holds_leases():
+            return now + SCAN_SECONDS
+        while self._granted and self._granted[0][0] <= now:
+            _, _, granted_by, line, submissions = heapq.heappop(self._granted)
+            granted_by.paid(line, submissions)
+        for name, waiting in self._waiting.items():
+            if len(waiting):
+                self._pump(name, waiting, now)
+        if now >= self._scan_at:
+            self._scan_at = now + SCAN_SECONDS
+            self._stored |= dict.fromkeys(await self._store.lines(now))
+        for stored in list(self._stored):
+            await self._refill(stored, now)
+        return min(self._scan_at, self._granted[0][0]) if self._granted else self._scan_at
+
+    def _pump(self, name: str, waiting: Waiting, now: float) -> None:
+        while line := waiting.wanting():
+            self._start(self._pay(waiting, line, now))
+        carrier = self._carriers[name]
+        room = carrier.room(now)
+        ready: list[Submission] = []
+        while room > 0 and (taken := waiting.next(room)):
+            for submission in taken:
+                room -= submission.cost
+                self._forget_one(submission)
+                first = submission.recipients[0].message
+                if first.expires_at is not None and first.expires_at <= now:
+                    self._start(self._fail([(r, EXPIRED) for r in submission.recipients]))
+                elif first.kind is Kind.MMS:
+                    self._start(self._send_mms(carrier, submission, now))
+                else:
+                    ready.append(submission)
+        if ready:
+            self._counts["submits", name] += len(ready)
+            carrier.submit(ready)
+
+    def _forget_one(self, submission: Submission) -> None:
+        first = submission.recipients[0]
+        size = len(submission.recipients)
+        key = (first.carrier, first.message.account)
+        self._total -= size
+        if left := self._held[key] - size:
+            self._held[key] = left
+        else:
+            del self._held[key]
+
+    async def _send_mms(self, carrier: Carrier, submission: Submission, now: float) -> None:
+        """Store message-sending for those who want it, once; then hand the message over."""
+        new = [r for r in submission.recipients if not r.announced]
+        if new:
+            await self._store.announce(new, now)
+        self._counts["submits", carrier.name] += 1
+        carrier.submit([submission])
+
+    async def _fail(self, recipients: Sequence[tuple[Recipient, int]]) -> None:
+        await self._store.fail(recipients, self._clock.now())
+
+    # ── pace ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _pay(self, waiting: Waiting, line: Line, now: float) -> None:
+        """Ask for the right to send what is first in a paced line; it goes when its moment has come.
+
+        The right is taken from the store, because other nodes send under the same limit. One request a line is out at a
+        time, for as much as its limit lets go in one burst.
+        """
+        account = self._rules.directory.account(line.key.account)
+        number = account.numbers.get(line.key.number) if account and line.key.number else None
+        limits: list[tuple[str, float]] = []
+        if account is not None and account.rate is not None:
+            limits.append((line.key.kind, account.rate))
+        if number is not None and number.rate is not None:
+            limits.append((number.number, number.rate))
+        burst = {key: max(1.0, rate * BURST_SECONDS) for key, rate in limits}
+        submissions = line.take(int(min(burst.values(), default=REFILL)))
+        segments = sum(submission.cost for submission in submissions)
+        paces = [Pace(line.key.account, key, segments, rate, burst[key]) for key, rate in limits]
+        starts = await self._store.reserve(paces, now) if paces else []
+        heapq.heappush(self._granted, (max(starts, default=now), next(self._sequence), waiting, line, submissions))
+        self.wake.set()
+
+    # ── reading what waits in the store ────────────────────────────────────────────────────────────────────────────
+
+    async def _refill(self, line: StoredLine, now: float) -> None:
+        if line.carrier not in self._waiting:
+            recipients = await self._store.lease_recipients(line, REFILL, now)
+            await self._fail([(r, CARRIER_REMOVED) for r in recipients])
+        elif self._held.get((line.carrier, line.account), 0) > REFILL or self._total >= self._most_held:
+            return
+        else:
+            recipients = await self._store.lease_recipients(line, REFILL, now)
+            cut = _cut_group(recipients) if len(recipients) == REFILL else []
+            if cut:
+                await self._store.release(cut, [])
+            self.take_recipients(recipients[: len(recipients) - len(cut)])
+        if len(recipients) < REFILL:
+            self._stored.pop(line, None)
+
+    # ── the node ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def forget(self) -> None:
+        """Drop everything that is held: the leases are gone, other nodes have them."""
+        self._waiting = {name: Waiting() for name in self._carriers}
+        self._held.clear()
+        self._total = 0
+        self._granted.clear()
+        self._scan_at = 0.0
+
+    @property
+    def held(self) -> int:
+        """How many recipients wait in this node's memory."""
+        return self._total
+
+    async def idle(self) -> None:
+        """Return when no step is being recorded."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _start(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # The rows keep their leases until the node restarts or is given up; nothing is lost.
+            log.error("dispatch could not record a step", error=type(error).__name__, cause=str(error))
+
+
+def _submissions(recipients: Sequence[Recipient]) -> Iterable[Submission]:
+    """Put the recipients of one MMS that go the same way together; an SMS has one recipient."""
+    groups: dict[tuple[str, str], list[Recipient]] = {}
+    for recipient in recipients:
+        if recipient.message.kind is Kind.SMS:
+            yield Submission((recipient,))
+        else:
+            groups.setdefault((recipient.message.id, recipient.carrier), []).append(recipient)
+    for group in groups.values():
+        yield Submission(tuple(group))
+
+
+def _cut_group(recipients: Sequence[Recipient]) -> list[Recipient]:
+    """Return the last group of a page that was cut off at its limit, if others came before it."""
+    last = recipients[-1].message
+    if len(last.to) == 1:
+        return []
+    cut = [r for r in recipients if r.message.id == last.id]
+    return cut if len(cut) < len(recipients) else []

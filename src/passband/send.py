@@ -1,0 +1,288 @@
+"""Sending one message from the command line: ``passband send``.
+
+Rule: it is a client like any other. It knows the public API and nothing of the platform's inside.
+"""
+
+import base64
+import http.client
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+import msgspec
+from rich.console import Console
+from rich.text import Text
+
+from passband.domain.error_codes import ERROR_CODES
+from passband.domain.errors import PassbandError
+
+DONE, FAILED, USAGE = 0, 1, 2
+"""Exit statuses: it went as asked; it was refused or failed; the command line is wrong."""
+
+POLL_SECONDS = 0.25  # well below the search's 3,500 in five minutes
+TIMEOUT_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class SendOptions:
+    """The options of ``passband send``; the defaults are those of ``passband dev``.
+
+    ``application`` has none here: which one the developers' edition has is a matter of configuration. ``url`` is the
+    base of the API. With ``wait`` the command ends when the message has ended, or after ``wait_seconds``.
+    """
+
+    to: tuple[str, ...]
+    application: str
+    text: str = ""
+    sender: str = "+19195550117"
+    media: tuple[str, ...] = ()
+    tag: str | None = None
+    priority: str | None = None
+    expiration: str | None = None
+    url: str = "http://127.0.0.1:8080/api/v2"
+    account: str = "5500123"
+    user: str = "demo"
+    password: str = "demo"  # noqa: S105 - the published one of the developers' edition
+    wait: bool = False
+    wait_seconds: float = 60.0
+
+    def __repr__(self) -> str:
+        return f"SendOptions(to={self.to}, url={self.url!r}, …)"
+
+
+class _Usage(PassbandError):
+    """The command line is wrong."""
+
+
+class _Unreachable(PassbandError):
+    """Nobody answered."""
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds after which to ask again, where the answer is "not now"."""
+        if self.status not in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+            return None
+        seconds = self.headers.get("retry-after", "")
+        return float(seconds) if seconds.isdecimal() else 1.0
+
+
+def send(options: SendOptions, console: Console | None = None, pause: Callable[[float], None] = time.sleep) -> int:
+    """Send a message, tell what was answered, and return the exit status.
+
+    With ``options.wait`` it follows the message through the search until nothing more can become of it: 0 if every
+    recipient was reached or its end was told to the application, 1 if one failed or the time is over. ``pause`` is
+    called with the seconds between two looks.
+    """
+    console = console or Console(highlight=False)
+    try:
+        return _send(options, _Api(options), console, pause)
+    except _Usage as error:
+        console.print(Text(str(error), "bold red"), soft_wrap=True)
+        return USAGE
+    except _Unreachable as error:
+        console.print(Text(str(error), "bold red"), soft_wrap=True)
+        return FAILED
+
+
+def _send(options: SendOptions, api: "_Api", console: Console, pause: Callable[[float], None]) -> int:
+    if not options.to:
+        raise _Usage("Say whom to send it to: --to NUMBER")
+    if not (options.text or options.media):
+        raise _Usage("There is nothing to send: --text TEXT, --media URL, or both")
+    answer = api.request("POST", body=_request(options))
+    if answer.status != HTTPStatus.ACCEPTED:
+        for line in explain(answer.status, answer.body, options):
+            console.print(line, soft_wrap=True)
+        return FAILED
+    message_id = _show_accepted(answer.body, console)
+    return _Wait(options, api, console, pause).follow(message_id) if options.wait else DONE
+
+
+def _request(options: SendOptions) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "applicationId": options.application,
+        "to": list(options.to),
+        "from": options.sender,
+        "text": options.text,
+        "media": list(options.media),
+        "tag": options.tag,
+        "priority": options.priority,
+        "expiration": options.expiration,
+    }
+    return {name: value for name, value in fields.items() if value}
+
+
+class _Api:
+    """The messages of one account, as the API shows them.
+
+    http.client rather than urllib.request: that one would send our credentials through the environment's proxy, and
+    follow redirects.
+    """
+
+    def __init__(self, options: SendOptions) -> None:
+        try:
+            parts = urlsplit(options.url)
+            connect = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}[parts.scheme]
+            self._host, self._port = parts.hostname or "", parts.port
+        except (KeyError, ValueError):
+            raise _Usage(f"{options.url!r} is not the URL of an API, like http://127.0.0.1:8080/api/v2") from None
+        if not self._host:
+            raise _Usage(f"{options.url!r} names no host")
+        self._connect = connect
+        self._url = options.url
+        self._path = f"{parts.path.rstrip('/')}/users/{quote(options.account, safe='')}/messages"
+        credentials = base64.b64encode(f"{options.user}:{options.password}".encode()).decode()
+        self._headers = {"Authorization": f"Basic {credentials}", "Content-Type": "application/json; charset=utf-8"}
+
+    def request(self, method: str, query: Mapping[str, str] | None = None, body: object = None) -> _Answer:
+        """Return the answer to one request. Raises _Unreachable where there is none."""
+        path = f"{self._path}?{urlencode(query)}" if query else self._path
+        # json rather than msgspec: a lone surrogate from the command line must be sent, to be refused by the platform.
+        encoded = None if body is None else json.dumps(body).encode()
+        connection = self._connect(self._host, self._port, timeout=TIMEOUT_SECONDS)
+        try:
+            connection.request(method, path, encoded, self._headers)
+            response = connection.getresponse()
+            content = response.read()
+        except ConnectionRefusedError as error:
+            raise _Unreachable(f"Nobody listens at {self._url}. Is the platform running (passband dev)?") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise _Unreachable(f"{self._url} could not be reached: {error or type(error).__name__}") from error
+        finally:
+            connection.close()
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        return _Answer(response.status, headers, _decoded(content))
+
+
+def _decoded(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError:
+        return content.decode("utf-8", "replace")
+
+
+# ── what is shown ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _show_accepted(body: Any, console: Console) -> str:
+    """Show the 202 and return the message's id."""
+    if not isinstance(body, dict) or not isinstance(body.get("id"), str):
+        raise _Unreachable("The answer was 202, but not that of a messaging API. Is the URL right?")
+    message_id: str = body["id"]
+    segments = body.get("segmentCount", 1)
+    line = Text("accepted ", "bold green")
+    line.append(message_id, "bold")
+    line.append(f"  {body.get('from')} to {', '.join(map(str, body.get('to', ())))}")
+    line.append(f"  {segments} segment{'' if segments == 1 else 's'}  {body.get('time')}", "dim")
+    console.print(line, soft_wrap=True)
+    return message_id
+
+
+_WORDS = {
+    400: "The request is at fault; nothing was sent.",
+    401: "User name or password are wrong.",
+    403: "This user has nothing to do with account {account}.",
+    404: "There is no such API at {url}. Its base ends in /api/v2.",
+    429: "The account's queue is full; nothing was sent. Try again later.",
+}
+
+
+def explain(status: int, body: Any, options: SendOptions) -> list[Text]:
+    """Return what a refusal means, in words and in those of the answer."""
+    words = _WORDS.get(status, "The platform could not do it; nothing is known to have been sent.")
+    lines = [Text(f"{status}  {words.format(account=options.account, url=options.url)}", "bold red")]
+    if not isinstance(body, dict):
+        return lines
+    faults = body.get("fieldErrors")
+    if isinstance(faults, list):
+        lines += [Text(f"  {fault.get('fieldName')}: {fault.get('description')}") for fault in faults]
+    elif isinstance(body.get("description"), str):
+        lines.append(Text(f"  {body['description']}"))
+    return lines
+
+
+# ── waiting for the end ──────────────────────────────────────────────────────────────────────────────────────────────
+
+_ENDED = {"DELIVERED": DONE, "ACCEPTED": DONE, "FAILED": FAILED, "UNDELIVERED": FAILED}
+_STATUS_STYLES = {"DELIVERED": "bold green", "FAILED": "bold red", "UNDELIVERED": "bold red"}
+
+
+class _Wait:
+    """Follows one message through the search.
+
+    A recipient is found while it waits, is sent, and while its last event waits for the application's 2xx; after that
+    only where the platform keeps a history. Gone without a word therefore means: it has ended, and the application was
+    told how, or has nowhere to be told. More cannot be known from outside, and more is not claimed.
+    """
+
+    def __init__(self, options: SendOptions, api: _Api, console: Console, pause: Callable[[float], None]) -> None:
+        self._options = options
+        self._api = api
+        self._console = console
+        self._pause = pause
+        self._seen: dict[str, str] = {}
+
+    def follow(self, message_id: str) -> int:
+        """Return the exit status once every recipient has ended, or the time is over."""
+        waited = 0.0
+        while True:
+            answer = self._api.request("GET", {"messageId": message_id})
+            wait = answer.retry_after
+            if wait is None:
+                if answer.status != HTTPStatus.OK:
+                    for line in explain(answer.status, answer.body, self._options):
+                        self._console.print(line, soft_wrap=True)
+                    return FAILED
+                wait = POLL_SECONDS
+                found = {item["destinationTn"]: item for item in answer.body["messages"]}
+                if self._look(found):
+                    return self._conclude(found)
+            if waited + wait > self._options.wait_seconds:
+                self._console.print(f"Not over after {self._options.wait_seconds:g} seconds; the platform goes on.")
+                return FAILED
+            self._pause(wait)
+            waited += wait
+
+    def _look(self, found: Mapping[str, Mapping[str, Any]]) -> bool:
+        """Show what has changed; tell whether everything is over."""
+        for number, item in found.items():
+            status = str(item["messageStatus"])
+            if self._seen.get(number) == status:
+                continue
+            self._seen[number] = status
+            line = Text(f"{number}  ")
+            line.append(status, _STATUS_STYLES.get(status, "blue"))
+            code = int(item["errorCode"])
+            if code:
+                known = ERROR_CODES.get(code)
+                line.append(f"  {code} {known.name if known else ''}".rstrip(), "red")
+                if known:
+                    line.append(f"  {known.meaning}", "dim")
+            self._console.print(line, soft_wrap=True)
+        return all(item["messageStatus"] in _ENDED for item in found.values())
+
+    def _conclude(self, found: Mapping[str, Mapping[str, Any]]) -> int:
+        result = DONE
+        for number in dict.fromkeys(self._options.to):
+            status = self._seen.get(number)
+            if status in _ENDED:
+                result = max(result, _ENDED[status])
+            elif number not in found:
+                self._console.print(
+                    Text(
+                        f"{number}  over: the application took its last event, or has nowhere to be told. How it "
+                        "ended is in that event; a platform that keeps a history (passband dev --history 1) shows it."
+                    ),
+                    soft_wrap=True,
+                )
+        return result

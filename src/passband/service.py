@@ -1,0 +1,262 @@
+"""The composition root: builds a node from its settings, starts its parts in order, stops them in reverse.
+
+**Resource handling.** ``Node.start`` opens the store, the outbound client, the carriers' links and the listeners;
+``Node.stop`` closes them: no new requests, what is in flight finishes (ten seconds), leases are given back.
+**Error handling.** A loop that ends by an error that it does not know takes the node down: the process exits with 1,
+and whatever it held is taken over by other nodes, or by itself when it starts again.
+"""
+
+import asyncio
+import random
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
+
+import structlog
+
+from passband.admin.app import create_admin
+from passband.admin.metrics import Held, Metrics
+from passband.api.app import create_app
+from passband.api.auth import Authenticator
+from passband.api.server import Listener
+from passband.carriers import Carrier
+from passband.carriers.onnet import OnNetCarrier
+from passband.carriers.simulator import SimulatorCarrier
+from passband.clock import SystemClock
+from passband.config import CarrierSettings, Settings, SimulatorSettings
+from passband.config.settings import TlsSettings
+from passband.counts import Counts
+from passband.domain.errors import ConfigurationError, StoreUnavailable
+from passband.domain.event import Callback
+from passband.domain.message import IdSource, Recipient
+from passband.domain.report import Inbound
+from passband.domain.routing import ON_NET, Router
+from passband.domain.rules import Rules
+from passband.fetch import Fetcher
+from passband.flow.accept import Accept, References
+from passband.flow.dispatch import Dispatch
+from passband.flow.expire import Expire
+from passband.flow.notify import Notify
+from passband.flow.receive import Receive
+from passband.store.open import open_store
+
+log = structlog.get_logger()
+
+BEAT_SECONDS = 2.0
+# A node may act on its leases only so long after its last heartbeat; others wait 10 s before they take them.
+LEASE_SECONDS = 8.0
+GRACE_SECONDS = 10.0
+
+
+class Handoff:
+    """Births of one node: recipients go to its dispatch, callbacks to its notify."""
+
+    dispatch: Dispatch  # both are made after the store, which is made with this
+    notify: Notify
+
+    def room_for_recipients(self, recipients: Sequence[Recipient]) -> Sequence[bool]:
+        return self.dispatch.room_for_recipients(recipients)
+
+    def room_for_callbacks(self, callbacks: Sequence[Callback]) -> Sequence[bool]:
+        return self.notify.room_for_callbacks(callbacks)
+
+    def take_recipients(self, recipients: Sequence[Recipient]) -> None:
+        self.dispatch.take_recipients(recipients)
+
+    def take_callbacks(self, callbacks: Sequence[Callback]) -> None:
+        self.notify.take_callbacks(callbacks)
+
+
+class Node:
+    """One process that runs all five verbs."""
+
+    def __init__(
+        self, settings: Settings, *, clock: SystemClock | None = None, worker: int = 0, workers: int = 1
+    ) -> None:
+        """``worker`` counts the ``workers`` processes on this machine that share the configuration, from 0."""
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self._worker = worker
+        self._workers = workers
+        self.counts: Counts = Counts()
+        self._beaten = time.monotonic()
+        self._ready = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self.failed = asyncio.Event()
+
+        windows = [carrier.receipt_window for carrier in settings.carriers]
+        self.rules = Rules(
+            settings.directory(), retry_window=settings.queue.retry_window, receipt_window=min(windows, default=7200.0)
+        )
+        self._handoff = Handoff()
+        self.store = open_store(settings.store.url, self.rules, self._handoff, history_days=settings.history.days)
+
+    async def start(self) -> None:
+        """Open everything and begin to accept. Raises StoreUnavailable, OSError where an address cannot be had."""
+        settings, clock = self.settings, self.clock
+        await self.store.open(clock.now())
+        self._beaten = time.monotonic()
+        self.fetcher = Fetcher(allow_private_networks=settings.callbacks.allow_private_networks)
+        self.carriers: dict[str, Carrier] = {ON_NET: OnNetCarrier(clock=clock)}
+        for carrier in settings.carriers:
+            self.carriers[carrier.name] = self._carrier(carrier)
+        router = Router(
+            {name: carrier.kinds for name, carrier in self.carriers.items() if name != ON_NET}, settings.routing()
+        )
+        self.receive = Receive(self.store, clock, self.counts)
+        self.dispatch = Dispatch(
+            self.store,
+            self.rules,
+            self.carriers,
+            clock,
+            self.counts,
+            most_held=settings.queue.recipients_in_memory,
+            holds_leases=self._holds_leases,
+        )
+        self.notify = Notify(
+            self.store,
+            self.rules,
+            self.fetcher,
+            clock,
+            self.counts,
+            concurrency=settings.callbacks.per_endpoint_concurrency,
+            jitter=random.random,
+            timeout=settings.callbacks.timeout,
+            waits=settings.callbacks.schedule,
+            most_held=settings.queue.callbacks_in_memory,
+            holds_leases=self._holds_leases,
+        )
+        self.expire = Expire(self.store, clock)
+        self._handoff.dispatch, self._handoff.notify = self.dispatch, self.notify
+        self.accept = Accept(
+            self.store,
+            self.rules,
+            router,
+            clock,
+            IdSource(random.getrandbits),
+            References(random.getrandbits),
+            self.counts,
+        )
+        for name, link in self.carriers.items():
+            self._run(f"carrier {name}", link.run(self.receive, self.dispatch.wake.set))
+        for loop in (self.dispatch, self.notify, self.expire):
+            self._run(type(loop).__name__.lower(), loop.run())
+        self._run("heartbeat", self._beat())
+        await self._listen()
+        self._ready = True
+
+    def _carrier(self, settings: CarrierSettings) -> Carrier:
+        assert isinstance(settings, SimulatorSettings)
+        return SimulatorCarrier(
+            settings.name,
+            self.clock,
+            random=random.Random(),  # noqa: S311 - references of a simulated network
+            delay=settings.delay,
+            rate=settings.rate,
+            receipts=settings.receipts,
+            receipt_window=settings.receipt_window,
+            receipts_for=self._mms_receipts,
+        )
+
+    def _mms_receipts(self, recipient: Recipient) -> bool:
+        account = self.rules.directory.account(recipient.message.account)
+        return account is not None and account.mms_receipts
+
+    async def _listen(self) -> None:
+        settings = self.settings
+        admin = create_admin(
+            ready=lambda: self._ready,
+            metrics=Metrics(self.counts, self.store, self._held, self.clock.now),
+            inbound=self._inbound(),
+        )
+        shared = settings.admin.listen == settings.server.listen
+        app = create_app(
+            authenticator=Authenticator(lambda: self.rules.directory),
+            accept=self.accept,
+            search=self.store.search,
+            now=self.clock.now,
+            public_url=settings.server.base_url,
+            mounts=[("", admin)] if shared else [],
+        )
+        several = self._workers > 1
+        tls = _tls(settings.server.tls) if settings.server.tls else None
+        host, port = settings.server.listen
+        self.listeners = [Listener(app, host=host, port=port, tls=tls, body_limit=app.body_limit, reuse_port=several)]
+        if not shared:
+            host, port = settings.admin.listen
+            self.listeners.append(Listener(admin, host=host, port=port + self._worker if port else 0))
+        for listener in self.listeners:
+            await listener.start()
+
+    @property
+    def addresses(self) -> Sequence[tuple[str, int]]:
+        """Where the node listens: the HTTP API, and the admin API where it has an address of its own."""
+        hosts = [self.settings.server.listen.host, self.settings.admin.listen.host]
+        return [(host, listener.port) for host, listener in zip(hosts, self.listeners, strict=False)]
+
+    def _inbound(self) -> Callable[[Inbound], Awaitable[None]] | None:
+        simulators = [c for c in self.carriers.values() if isinstance(c, SimulatorCarrier)]
+        return simulators[0].inbound if simulators else None
+
+    def _answered(self, status: int) -> None:
+        self.counts["answers", str(status)] += 1
+
+    def _held(self) -> Held:
+        now = self.clock.now()
+        rooms = {name: carrier.room(now) for name, carrier in self.carriers.items()}
+        return Held(self.dispatch.held, self.notify.held, self.notify.health(), rooms)
+
+    def _holds_leases(self) -> bool:
+        """Tell whether others still respect this node's leases: it may have been stopped for a while."""
+        return time.monotonic() - self._beaten < LEASE_SECONDS
+
+    async def _beat(self) -> None:
+        while True:
+            started = time.monotonic()
+            try:
+                if not await self.store.beat(self.clock.now()):
+                    self.dispatch.forget()
+                    self.notify.forget()
+                self._beaten = started
+            except StoreUnavailable as error:
+                log.warning("the heartbeat waits for the store", cause=str(error))
+            await asyncio.sleep(BEAT_SECONDS)
+
+    def _run(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            log.critical("a part of the node ended", part=task.get_name(), exc_info=task.exception())
+            self.failed.set()
+
+    async def stop(self) -> None:
+        """Stop accepting, finish what is in flight, give the leases back and close everything."""
+        self._ready = False
+        await asyncio.gather(*(listener.stop(GRACE_SECONDS) for listener in self.listeners))
+        carriers = [task for task in self._tasks if task.get_name().startswith("carrier")]
+        await _cancel(carriers)
+        await self.notify.drain(GRACE_SECONDS)
+        await _cancel([task for task in self._tasks if task not in carriers])
+        await self.fetcher.close()
+        await self.store.close()
+
+
+def _tls(settings: TlsSettings) -> ssl.SSLContext:
+    """Return what the server's side of TLS needs. Raises ConfigurationError where the files are no certificate."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(settings.certificate, settings.key)
+    except (ssl.SSLError, OSError) as error:
+        raise ConfigurationError([f"server.tls: certificate and key cannot be used: {error}"]) from error
+    return context
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

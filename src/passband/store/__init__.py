@@ -1,0 +1,240 @@
+"""The store: what is durable, as one small protocol with two engines.
+
+One method is one step of a message's life and returns when that step is durable. Calls made at the same time share a
+transaction (``commit.py``). What a node has just stored is born leased to it and goes straight on to its own verbs
+through ``Births``, without being read back; a row that the node has no room for is born free, and is read later.
+
+A lease is the number of the node that holds a row; it lasts as long as that node's heartbeat. Only the node that holds
+a lease records what came of it: recording is conditional on the lease, so that a node which was paused and lost its
+leases changes nothing any more. SQL, cursors and dialects do not show here. Every method raises StoreUnavailable when
+its change could not be made durable; then nothing of it was kept.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from passband.domain.event import Callback, Endpoint
+from passband.domain.message import Direction, Kind, Recipient
+from passband.domain.report import Report
+
+
+class Births(Protocol):
+    """Where rows go that this node has just stored. Called on the event loop, after the commit (``take_…``)."""
+
+    def room_for_recipients(self, recipients: Sequence[Recipient]) -> Sequence[bool]:
+        """Tell of each row whether it should be born leased to this node."""
+        ...
+
+    def room_for_callbacks(self, callbacks: Sequence[Callback]) -> Sequence[bool]: ...
+
+    def take_recipients(self, recipients: Sequence[Recipient]) -> None: ...
+
+    def take_callbacks(self, callbacks: Sequence[Callback]) -> None: ...
+
+
+class Charge(msgspec.Struct, frozen=True, gc=False):
+    """What a request adds to a limited account's queue: ``segments``, refused above ``capacity``.
+
+    ``rate`` is only for the refusal's text.
+    """
+
+    account: str
+    kind: Kind
+    segments: int
+    capacity: float
+    rate: float
+
+
+class Line(msgspec.Struct, frozen=True, gc=False):
+    """Recipients that wait, free of leases, for one carrier from one account with one priority."""
+
+    carrier: str
+    account: str
+    high: bool
+
+
+class Attempted(msgspec.Struct, frozen=True, gc=False):
+    """What came of one attempt at a callback: its row waits for the next try at ``due_at``, or goes (None).
+
+    ``acknowledged`` tells that the endpoint answered 2xx.
+    """
+
+    callback: Callback
+    due_at: float | None
+    tried_at: float
+    acknowledged: bool
+
+
+class Pace(msgspec.Struct, frozen=True, gc=False):
+    """A request for the right to send ``segments`` under the limit ``key`` of an account, ``rate`` per second.
+
+    ``burst`` is how many segments may go at once after a rest.
+    """
+
+    account: str
+    key: str
+    segments: float
+    rate: float
+    burst: float
+
+
+class Depth(msgspec.Struct, frozen=True, gc=False):
+    """How many recipients wait for one carrier, and since when the oldest has waited."""
+
+    carrier: str
+    waiting: int
+    handed: int
+    oldest_at: float | None
+
+
+class Found(msgspec.Struct, frozen=True, gc=False):
+    """One recipient as the search shows it: metadata only (HTTP API, section 3.2)."""
+
+    id: str
+    account: str
+    source: str
+    destination: str
+    status: str
+    direction: Direction
+    kind: Kind
+    segment_count: int
+    code: int
+    received_at: float
+    carrier: str | None
+    length: int
+    attachments: int | None
+    recipients: int
+
+
+class Query(msgspec.Struct, frozen=True):
+    """A search, as the store understands it. Empty and None mean: any.
+
+    ``sources`` and ``destinations`` are full numbers, or one prefix if it ends in ``*``. ``sort`` is a field of Found.
+    Times are seconds since 1970, both ends included.
+    """
+
+    account: str
+    id: str | None = None
+    sources: tuple[str, ...] = ()
+    destinations: tuple[str, ...] = ()
+    status: str | None = None
+    direction: Direction | None = None
+    kind: Kind | None = None
+    carrier: str | None = None
+    code: int | None = None
+    received_from: float | None = None
+    received_to: float | None = None
+    min_segments: int | None = None
+    max_segments: int | None = None
+    min_length: int | None = None
+    max_length: int | None = None
+    sort: str = "received_at"
+    descending: bool = True
+    offset: int = 0
+    limit: int = 100
+
+
+class Store(Protocol):
+    """The durable state of the platform, seen from one node."""
+
+    node: int
+
+    async def open(self, now: float) -> None:
+        """Make the store usable, bring its schema up to date, and enter this process as a node."""
+        ...
+
+    async def accept(
+        self, recipients: Sequence[Recipient], callbacks: Sequence[Callback], charges: Sequence[Charge]
+    ) -> None:
+        """Keep a request: its queued recipients, and the events of those that failed at once. All or nothing.
+
+        Raises QueueFull if a charge goes over its capacity.
+        """
+        ...
+
+    async def announce(self, recipients: Sequence[Recipient], now: float) -> None:
+        """Note that these left the queue, and keep their message-sending events."""
+        ...
+
+    async def record(self, report: Report, now: float) -> None:
+        """Keep what a carrier reported, with all that follows from it by the rules.
+
+        Outcomes count only while this node holds the recipient's lease. A receipt that matches nothing is kept until
+        its outcome comes, and dropped after ten minutes. An inbound message with a known ``ref`` is dropped. Parts are
+        kept until their message is complete, and join it in the same transaction; a repeat within an hour is dropped, a
+        part with a known number and other octets begins another message.
+        """
+        ...
+
+    async def fail(self, recipients: Sequence[tuple[Recipient, int]], now: float) -> None:
+        """Settle leased recipients that never left the queue: each fails with its code."""
+        ...
+
+    async def reserve(self, paces: Sequence[Pace], now: float) -> list[float]:
+        """Take the right to send from each limit; return from when on each may be used."""
+        ...
+
+    async def attempted(self, results: Sequence[Attempted]) -> None:
+        """Record attempts at callbacks that this node holds. A callback that waits for its next try is free again."""
+        ...
+
+    async def lease_recipients(self, line: Line, limit: int, now: float) -> list[Recipient]:
+        """Take over waiting recipients that are due, first in first out."""
+        ...
+
+    async def lease_callbacks(
+        self, endpoint: Endpoint, limit: int, now: float, *, untried_since: float | None = None
+    ) -> list[Callback]:
+        """Take over callbacks of one endpoint that are due, the longest due first.
+
+        With ``untried_since``: whether due or not, if they were not tried since then.
+        """
+        ...
+
+    async def release(self, recipients: Sequence[Recipient], callbacks: Sequence[Callback]) -> None:
+        """Give leases back, for any node to take."""
+        ...
+
+    async def lines(self, now: float) -> list[Line]:
+        """Return where recipients wait that are due and free."""
+        ...
+
+    async def endpoints(self, now: float) -> list[tuple[Endpoint, float]]:
+        """Return the endpoints for which free callbacks wait, each with the earliest moment one is due."""
+        ...
+
+    async def expire(self, now: float) -> int:
+        """Settle what waited too long; return how many rows it concerned (0: nothing is left to do).
+
+        Handed recipients whose receipts did not come (9902), free recipients past the retry window, callbacks past
+        their 24 hours, receipts that matched nothing, history older than its days. Parts whose message did not become
+        complete are joined as they are.
+        """
+        ...
+
+    async def beat(self, now: float) -> bool:
+        """Tell the other nodes that this one lives, and free what silent nodes held.
+
+        Return False if this node itself had been given up: its leases are gone, and it must forget what it holds.
+        """
+        ...
+
+    async def search(self, query: Query, now: float) -> tuple[int, list[Found]]:
+        """Return how many match in all, and one page of them."""
+        ...
+
+    async def depths(self) -> Sequence[Depth]: ...
+
+    async def oldest_callback(self) -> float | None:
+        """Return when the oldest pending callback's event happened."""
+        ...
+
+    def statistics(self) -> Mapping[str, float]:
+        """Return counters of the group commit since the start: commits, operations, seconds, largest."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what is under way, free this node's leases, close the files."""
+        ...

@@ -1,0 +1,130 @@
+"""Group commit: calls that arrive while one commit runs form the next.
+
+A call becomes an operation; one fsync serves all that wait. Under little load an operation waits for one fsync only.
+The engine runs a batch of operations in one transaction; if that fails for a reason of one operation's own, each runs
+alone, so that the faulty one harms no other.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+import structlog
+
+from passband.domain.errors import PassbandError, StoreUnavailable
+
+log = structlog.get_logger()
+
+R = TypeVar("R")
+
+# More in one transaction gains nothing (the fsync is a few percent of it by then) and makes everyone in it wait longer.
+LARGEST = 2000
+
+
+def _future() -> asyncio.Future[Any]:
+    return asyncio.get_running_loop().create_future()
+
+
+@dataclass(slots=True, eq=False)
+class Operation(Generic[R]):
+    """One step that waits to become durable. The engine sets ``result`` or ``error`` while it runs."""
+
+    future: asyncio.Future[R] = field(init=False, default_factory=_future)
+    result: R | None = field(init=False, default=None)
+    error: PassbandError | None = field(init=False, default=None)
+
+
+class Engine(Protocol):
+    """Runs operations in one transaction."""
+
+    async def transact(self, operations: Sequence[Operation[Any]]) -> Callable[[], None]:
+        """Run these and commit. Return what is to be done when their callers are told.
+
+        Raises StoreUnavailable if nothing of it was kept because the store is out of order, and any other exception if
+        nothing was kept because of an operation.
+        """
+        ...
+
+
+class GroupCommit:
+    """The queue before an engine's one writing connection."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._waiting: list[Operation[Any]] = []
+        self._wake = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+        self.commits = 0
+        self.operations = 0
+        self.largest = 0
+        self.seconds = 0.0
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="group commit")
+
+    async def submit(self, operation: Operation[R]) -> R:
+        """Return the operation's result once it is durable. Raises its error, or StoreUnavailable."""
+        if self._closing:
+            raise StoreUnavailable("the store is closed")
+        self._waiting.append(operation)
+        self._wake.set()
+        return await operation.future
+
+    async def exclusively(self, function: Callable[[], Awaitable[R]]) -> R:
+        """Run ``function`` between two commits."""
+        async with self._turn:
+            return await function()
+
+    async def close(self) -> None:
+        """Finish what waits; what is submitted later is refused."""
+        self._closing = True
+        self._wake.set()
+        if self._task:
+            await self._task
+
+    async def _run(self) -> None:
+        while self._waiting or not self._closing:
+            if not self._waiting:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            batch, self._waiting = self._waiting[:LARGEST], self._waiting[LARGEST:]
+            async with self._turn:
+                if not await self._commit(batch):
+                    for operation in batch:
+                        await self._commit([operation])
+
+    async def _commit(self, batch: list[Operation[Any]]) -> bool:
+        """Run a batch and tell its callers; return False if it should be run one by one."""
+        started = time.monotonic()
+        for operation in batch:  # what an attempt that was rolled back left in it
+            operation.error = None
+        try:
+            after = await self._engine.transact(batch)
+        except StoreUnavailable as error:
+            for operation in batch:
+                operation.error = error
+            log.error("the store could not commit", operations=len(batch), cause=str(error))
+        except Exception as error:
+            if len(batch) > 1:
+                return False
+            log.exception("an operation of the store failed", operation=type(batch[0]).__name__)
+            batch[0].error = StoreUnavailable(f"{type(batch[0]).__name__} failed: {type(error).__name__}")
+        else:
+            self.commits += 1
+            self.operations += len(batch)
+            self.largest = max(self.largest, len(batch))
+            self.seconds += time.monotonic() - started
+            after()
+        for operation in batch:
+            if operation.future.done():  # its caller has gone
+                continue
+            if operation.error is not None:
+                operation.future.set_exception(operation.error)
+            else:
+                operation.future.set_result(operation.result)
+        return True

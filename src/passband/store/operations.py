@@ -1,0 +1,98 @@
+"""The operations that the engines run: what a call of the store asks for, before it is SQL."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from passband.domain.event import Callback, Endpoint
+from passband.domain.message import Recipient
+from passband.domain.report import Report
+from passband.store import Attempted, Charge, Line, Pace
+from passband.store.commit import Operation
+
+
+@dataclass(slots=True, eq=False)
+class Accept(Operation[None]):
+    recipients: Sequence[Recipient]
+    callbacks: Sequence[Callback]
+    charges: Sequence[Charge]
+
+
+@dataclass(slots=True, eq=False)
+class Announce(Operation[None]):
+    recipients: Sequence[Recipient]
+    now: float
+
+
+@dataclass(slots=True, eq=False)
+class Record(Operation[None]):
+    report: Report
+    now: float
+
+
+@dataclass(slots=True, eq=False)
+class Fail(Operation[None]):
+    recipients: Sequence[tuple[Recipient, int]]
+    now: float
+
+
+@dataclass(slots=True, eq=False)
+class Reserve(Operation[list[float]]):
+    paces: Sequence[Pace]
+    now: float
+
+
+@dataclass(slots=True, eq=False)
+class Attempts(Operation[None]):
+    results: Sequence[Attempted]
+
+
+@dataclass(slots=True, eq=False)
+class LeaseRecipients(Operation[list[Recipient]]):
+    line: Line
+    limit: int
+    now: float
+
+
+@dataclass(slots=True, eq=False)
+class LeaseCallbacks(Operation[list[Callback]]):
+    endpoint: Endpoint
+    limit: int
+    now: float
+    untried_since: float | None
+
+
+@dataclass(slots=True, eq=False)
+class Release(Operation[None]):
+    recipients: Sequence[Recipient]
+    callbacks: Sequence[Callback]
+
+
+@dataclass(slots=True, eq=False)
+class Expire(Operation[int]):
+    now: float
+
+
+@dataclass(slots=True, eq=False)
+class Beat(Operation[bool]):
+    """Renew this node's heartbeat; the result is False if the node is not known any more."""
+
+    now: float
+
+
+@dataclass(slots=True, eq=False)
+class Register(Operation[int]):
+    """Enter this process as a node; the result is its number."""
+
+    host: str
+    pid: int
+    now: float
+
+
+@dataclass(slots=True, eq=False)
+class Bury(Operation[None]):
+    """Free these leases of a silent node, by their keys; forget the node itself once ``last``."""
+
+    node: int
+    recipients: Sequence[tuple[str, str, int]]
+    callbacks: Sequence[tuple[str, str, int, int]]
+    last: bool

@@ -1,0 +1,105 @@
+"""Rows ⇄ values, the same for both engines: which columns a recipient and a callback have, in which order."""
+
+from typing import Any
+
+import msgspec
+
+from passband.domain.event import SLOTS, Callback, EventKind, status_of
+from passband.domain.message import Direction, Kind, Message, Priority, Recipient
+
+Row = tuple[Any, ...]
+
+RECIPIENT = (
+    "account", "id", "n", "application", "sender", "number", "everyone", "text", "length", "media", "tag", "priority",
+    "expires_at", "segment_count", "kind", "carrier", "reference", "due_at", "attempts", "code", "announced", "charge",
+)  # fmt: skip
+CALLBACK = (
+    "account", "id", "n", "slot", "kind", "direction", "application", "named", "created_at", "sender", "number",
+    "everyone", "text", "length", "media", "tag", "priority", "segment_count", "message_kind", "at", "expires_at",
+    "code", "receipted", "carrier", "due_at", "attempts", "tried_at",
+)  # fmt: skip
+COLUMNS = {"recipient": RECIPIENT, "callback": CALLBACK}
+
+_KINDS = (Kind.SMS, Kind.MMS)
+_PRIORITIES = (None, Priority.DEFAULT, Priority.HIGH)
+_PRIORITY_NUMBERS = {priority: number for number, priority in enumerate(_PRIORITIES)}
+_EVENT_KINDS = {str(kind): kind for kind in EventKind}
+_DIRECTIONS = {str(direction): direction for direction in Direction}
+HIGH = _PRIORITY_NUMBERS[Priority.HIGH]
+
+_encode = msgspec.json.Encoder().encode
+_decode_media = msgspec.json.Decoder(tuple[str, ...]).decode
+
+
+def recipient_row(recipient: Recipient) -> Row:
+    """Return the columns RECIPIENT."""
+    m = recipient.message
+    return (
+        m.account, m.id, recipient.n, m.application, m.sender, m.to[recipient.n],
+        ",".join(m.to) if len(m.to) > 1 else None, m.text, m.length, _encode(m.media).decode() if m.media else None,
+        m.tag, _PRIORITY_NUMBERS[m.priority], m.expires_at, m.segment_count, 0 if m.kind is Kind.SMS else 1,
+        recipient.carrier, recipient.reference, recipient.due_at, recipient.attempts, recipient.code,
+        1 if recipient.announced else 0, recipient.charge,
+    )  # fmt: skip
+
+
+def recipient_of(row: Row) -> Recipient:
+    (
+        account, id_, n, application, sender, number, everyone, text, length, media, tag, priority, expires_at,
+        segment_count, kind, carrier, reference, due_at, attempts, code, announced, charge,
+    ) = row  # fmt: skip
+    message = Message(
+        account, id_, Direction.OUT, _KINDS[kind], application, int(id_[:13]) / 1000, sender,
+        tuple(everyone.split(",")) if everyone else (number,), text, length, _decode_media(media) if media else (),
+        tag, _PRIORITIES[priority], expires_at, segment_count,
+    )  # fmt: skip
+    return Recipient(message, n, carrier, reference, due_at, attempts, code, announced == 1, charge)
+
+
+def callback_row(callback: Callback) -> Row:
+    """Return the columns CALLBACK."""
+    m = callback.message
+    to = m.to
+    return (
+        m.account, m.id, callback.n, SLOTS[callback.kind], callback.kind.value, m.direction.value, callback.application,
+        None if m.application == callback.application else m.application, m.created_at, m.sender, callback.number,
+        ",".join(to) if len(to) > 1 or to[0] != callback.number else None, m.text, m.length,
+        _encode(m.media).decode() if m.media else None, m.tag, _PRIORITY_NUMBERS[m.priority], m.segment_count,
+        0 if m.kind is Kind.SMS else 1, callback.at, callback.expires_at, callback.code, 1 if callback.receipted else 0,
+        callback.carrier, callback.due_at, callback.attempts, callback.tried_at,
+    )  # fmt: skip
+
+
+def callback_of(row: Row) -> Callback:
+    (
+        account, id_, n, _, kind, direction, application, named, created_at, sender, number, everyone, text, length,
+        media, tag, priority, segment_count, message_kind, at, expires_at, code, receipted, carrier, due_at, attempts,
+        tried_at,
+    ) = row  # fmt: skip
+    message = Message(
+        account, id_, _DIRECTIONS[direction], _KINDS[message_kind], application if named is None else named, created_at,
+        sender, tuple(everyone.split(",")) if everyone else (number,), text, length,
+        _decode_media(media) if media else (), tag, _PRIORITIES[priority], None, segment_count,
+    )  # fmt: skip
+    return Callback(
+        message, n, _EVENT_KINDS[kind], application, number, at, expires_at, code, receipted == 1, carrier, due_at,
+        attempts, tried_at,
+    )  # fmt: skip
+
+
+def recipient_key(recipient: Recipient) -> tuple[str, str, int]:
+    return recipient.message.account, recipient.message.id, recipient.n
+
+
+def callback_key(callback: Callback) -> tuple[str, str, int, int]:
+    return callback.message.account, callback.message.id, callback.n, SLOTS[callback.kind]
+
+
+def history_row(callback: Callback, acknowledged: bool) -> Row:
+    """Return what the history keeps of a message whose last event is over: metadata, never text."""
+    m = callback.message
+    return (
+        m.account, m.id, callback.n, m.direction.value, m.sender, callback.number, status_of(callback, acknowledged),
+        0 if m.kind is Kind.SMS else 1, m.segment_count, callback.code, m.created_at, callback.carrier, m.length,
+        len(m.media), len(m.to),
+    )  # fmt: skip

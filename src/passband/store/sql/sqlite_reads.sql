@@ -1,0 +1,55 @@
+-- What the SQLite engine reads beside the path of the messages.
+
+-- name: nodes
+SELECT node, host, pid, beat_at FROM nodes
+
+-- name: held_recipients
+SELECT account, id, n FROM recipients WHERE node = ? AND state = 0 LIMIT ?
+
+-- name: held_callbacks
+SELECT account, id, n, slot FROM callbacks WHERE node = ? LIMIT ?
+
+-- name: next_line
+-- One step of a skip scan over (carrier, account, high) of free recipients.
+SELECT carrier, account, high FROM recipients WHERE node = 0 AND state = 0 AND (carrier, account, high) > (?, ?, ?)
+ORDER BY carrier, account, high LIMIT 1
+
+-- name: due_in_line
+SELECT 1 FROM recipients
+WHERE node = 0 AND state = 0 AND carrier = ? AND account = ? AND high = ? AND due_at <= ? LIMIT 1
+
+-- name: next_endpoint
+-- One step of a skip scan over the endpoints of free callbacks, each with its earliest due moment.
+SELECT account, application, direction, due_at FROM callbacks WHERE node = 0
+AND (account, application, direction) > (?, ?, ?) ORDER BY account, application, direction, due_at LIMIT 1
+
+-- name: depths
+SELECT carrier, sum(state = 0), sum(state = 1), min(CASE state WHEN 0 THEN CAST(substr(id, 1, 13) AS REAL) / 1000 END)
+FROM recipients GROUP BY carrier
+
+-- name: oldest_callback
+SELECT min(at) FROM callbacks
+
+-- name: search
+-- Everything of one account that can be found, alive or in the history; a query over it follows. A recipient with a
+-- terminal event has no row in recipients any more, so each is found once.
+WITH found AS (
+  SELECT id, account, n, sender AS source, number AS destination,
+    CASE state WHEN 1 THEN 'SENDING' ELSE 'QUEUED' END AS status, 'out' AS direction, kind, segment_count, 0 AS code,
+    CAST(substr(id, 1, 13) AS REAL) / 1000 AS received_at, carrier, length,
+    coalesce(json_array_length(media), 0) AS attachments,
+    coalesce(length(everyone) - length(replace(everyone, ',', '')), 0) + 1 AS recipients
+  FROM recipients WHERE account = ?
+  UNION ALL
+  SELECT id, account, n, sender, number,
+    CASE kind WHEN 'message-received' THEN 'SENDING' WHEN 'message-delivered' THEN 'DELIVERED'
+      ELSE CASE receipted WHEN 1 THEN 'UNDELIVERED' ELSE 'FAILED' END END,
+    direction, message_kind, segment_count, code, created_at, carrier, length,
+    coalesce(json_array_length(media), 0),
+    coalesce(length(everyone) - length(replace(everyone, ',', '')), 0) + 1
+  FROM callbacks WHERE account = ? AND slot = 2
+  UNION ALL
+  SELECT id, account, n, source, destination, status, direction, kind, segment_count, code, received_at, carrier,
+    length, attachments, recipients
+  FROM history WHERE account = ?
+)

@@ -1,0 +1,367 @@
+"""The embedded engine: one SQLite file, through apsw, shared by the nodes of one machine.
+
+Write-ahead log with ``synchronous=FULL``: a commit is on disk when it returns. ``secure_delete`` overwrites what is
+deleted, the log is emptied every few seconds, and then what SQLite left between the rows (``sqlite_gaps.py``), so that
+nothing of a message stays in the files once it is over.
+
+**Resource handling.** One connection writes; its statements run on the event loop and only the commit, the fsync, in a
+thread, where it gives up the interpreter for as long as the disk takes. Another connection reads, in a thread of its
+own, what may take long. **Error handling.** A full disk or a failing one is StoreUnavailable for all who wait; the
+transaction is rolled back and the next one may succeed.
+"""
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+import structlog
+
+from passband.domain.errors import StoreUnavailable
+from passband.domain.event import Callback, Endpoint
+from passband.domain.message import Direction, Recipient
+from passband.domain.report import Report
+from passband.domain.rules import Rules
+from passband.store import Attempted, Births, Charge, Depth, Found, Line, Pace, Query
+from passband.store import operations as op
+from passband.store.commit import GroupCommit, Operation
+from passband.store.queries import migrations
+from passband.store.sqlite_gaps import Gaps
+from passband.store.sqlite_reads import Reads
+from passband.store.sqlite_steps import Steps
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+CHECKPOINT_FRAMES = 4000  # 16 MiB of log: hot pages are copied to the file once for many commits
+EMPTY_LOG_SECONDS = 15.0  # well below the minute within which nothing of a message may be left
+EMPTY_LOG_PATIENCE = 0.1  # how long other nodes' readers and writers are waited for; commits wait behind it
+SWEEP_SLICES = 120  # 1 GB of the file is looked through each time; what is larger takes several times
+CLEAR_PAGES = 500  # cleared at once, 5 ms
+CLEAR_TRIES = 10
+SILENT_SECONDS = 10.0  # a node that has not been heard of for so long is given up
+BUSY_SECONDS = 10.0
+PAUSE_SECONDS = 0.0005  # between tries for a lock that another node holds for the time of a commit
+BURY_ROWS = 2000
+
+# What means that the store is out of order, rather than that a statement is wrong.
+OUT_OF_ORDER = (
+    apsw.FullError,
+    apsw.IOError,
+    apsw.BusyError,
+    apsw.LockedError,
+    apsw.CantOpenError,
+    apsw.ReadOnlyError,
+    apsw.CorruptError,
+    apsw.NotADBError,
+    apsw.NoMemError,
+    apsw.ProtocolError,  # too many nodes at the log's locks at once
+)
+
+
+class SqliteStore:
+    """The store on one SQLite file; see ``passband.store.Store`` for what each method promises."""
+
+    def __init__(self, path: Path, rules: Rules, births: Births, *, history_days: int = 0) -> None:
+        self._path = path
+        self._rules = rules
+        self._births = births
+        self._history_days = history_days
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="sqlite-commit")
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="sqlite-read")
+        self._commit = GroupCommit(self)
+        self._frames = 0
+        self._log_emptied = 0.0
+        self._written = False
+        self.node = 0
+
+    async def open(self, now: float) -> None:
+        """Open or create the file, bring its schema up to date, and enter this process as a node.
+
+        Raises StoreUnavailable if the file cannot be used.
+        """
+        self._loop = asyncio.get_running_loop()
+        try:
+            await self._in(self._writer, self._connect)
+            self._reads = await self._in(self._reader, lambda: Reads(_open(self._path)))
+        except (apsw.Error, OSError) as error:
+            self._writer.shutdown()
+            self._reader.shutdown()
+            raise StoreUnavailable(f"cannot use {self._path}: {error}") from error
+        self._commit.start()
+        self.node = self._steps.node = await self._commit.submit(op.Register(socket.gethostname(), os.getpid(), now))
+
+    def _connect(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        connection = _open(self._path)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.set_wal_hook(self._on_wal)
+        _migrate(connection)
+        connection.set_busy_timeout(0)  # the event loop must not wait for a lock; _begin does so in the thread
+        self._connection = connection
+        self._gaps = Gaps(self._path)
+        self._steps = Steps(connection, self._rules, self._births, self._history_days)
+
+    def _on_wal(self, _connection: apsw.Connection, _database: str, frames: int) -> int:
+        self._frames = frames
+        return apsw.SQLITE_OK
+
+    async def close(self) -> None:
+        """Finish what is under way, free this node's leases, empty the log and close the file."""
+        try:
+            await self._bury(self.node)
+        except StoreUnavailable as error:
+            log.warning("this node's leases stay until another node takes over", node=self.node, cause=str(error))
+        await self._commit.close()
+        await self._in(self._reader, lambda: self._reads.close())
+        await self._in(self._writer, self._disconnect)
+        self._writer.shutdown()
+        self._reader.shutdown()
+
+    def _disconnect(self) -> None:
+        self._truncate_log()
+        self._gaps.close()
+        self._connection.close()
+
+    async def _in(self, threads: ThreadPoolExecutor, function: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(threads, function)
+
+    async def _read(self, function: Callable[[], T]) -> T:
+        try:
+            return await self._in(self._reader, function)
+        except OUT_OF_ORDER as error:
+            raise StoreUnavailable(str(error)) from error
+
+    # ── the engine of the group commit ─────────────────────────────────────────────────────────────────────────────
+
+    async def transact(self, operations: Sequence[Operation[Any]]) -> Callable[[], None]:
+        """Run operations in one transaction; see ``passband.store.commit.Engine``."""
+        try:
+            await self._begin()
+            try:
+                recipients, callbacks = self._steps.run(operations)
+                await self._in(self._writer, self._finish)
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+        except OUT_OF_ORDER as error:
+            raise StoreUnavailable(str(error)) from error
+        self._written = True
+
+        def born() -> None:
+            if recipients:
+                self._births.take_recipients(recipients)
+            if callbacks:
+                self._births.take_callbacks(callbacks)
+
+        return born
+
+    async def _begin(self) -> None:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except apsw.BusyError:
+            await self._in(self._writer, lambda: self._patiently("BEGIN IMMEDIATE"))
+
+    def _patiently(self, statement: str) -> None:
+        """Run a statement once no other node holds the lock; SQLite's own waits grow to 25 ms, commits take 0.2."""
+        give_up = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                self._connection.execute(statement)
+            except apsw.BusyError:
+                if time.monotonic() >= give_up:
+                    raise
+                time.sleep(PAUSE_SECONDS)
+            else:
+                return
+
+    def _finish(self) -> None:
+        self._connection.execute("COMMIT")
+        if self._frames >= CHECKPOINT_FRAMES:
+            self._checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+    def _checkpoint(self, mode: int) -> bool:
+        """Copy the log to the file; return False if another node was in the way or the disk failed."""
+        try:
+            self._connection.wal_checkpoint(mode=mode)
+        except OUT_OF_ORDER as error:
+            log.warning("the log could not be copied to the database", cause=str(error))
+            return False
+        self._frames = 0
+        return True
+
+    # ── the steps ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def accept(
+        self, recipients: Sequence[Recipient], callbacks: Sequence[Callback], charges: Sequence[Charge]
+    ) -> None:
+        await self._commit.submit(op.Accept(recipients, callbacks, charges))
+
+    async def announce(self, recipients: Sequence[Recipient], now: float) -> None:
+        await self._commit.submit(op.Announce(recipients, now))
+
+    async def record(self, report: Report, now: float) -> None:
+        await self._commit.submit(op.Record(report, now))
+
+    async def fail(self, recipients: Sequence[tuple[Recipient, int]], now: float) -> None:
+        await self._commit.submit(op.Fail(recipients, now))
+
+    async def reserve(self, paces: Sequence[Pace], now: float) -> list[float]:
+        return await self._commit.submit(op.Reserve(paces, now))
+
+    async def attempted(self, results: Sequence[Attempted]) -> None:
+        await self._commit.submit(op.Attempts(results))
+
+    async def lease_recipients(self, line: Line, limit: int, now: float) -> list[Recipient]:
+        return await self._commit.submit(op.LeaseRecipients(line, limit, now))
+
+    async def lease_callbacks(
+        self, endpoint: Endpoint, limit: int, now: float, *, untried_since: float | None = None
+    ) -> list[Callback]:
+        return await self._commit.submit(op.LeaseCallbacks(endpoint, limit, now, untried_since))
+
+    async def release(self, recipients: Sequence[Recipient], callbacks: Sequence[Callback]) -> None:
+        await self._commit.submit(op.Release(recipients, callbacks))
+
+    async def expire(self, now: float) -> int:
+        count = await self._commit.submit(op.Expire(now))
+        if self._written and now - self._log_emptied >= EMPTY_LOG_SECONDS:
+            await self._empty_log(now)
+        return count
+
+    async def _empty_log(self, now: float) -> None:
+        """Rid the files of deleted rows: truncate the log, then clear what is left of them between other rows."""
+        self._log_emptied = now
+        emptied = await self._commit.exclusively(lambda: self._in(self._writer, self._truncate_log))
+        self._written = not emptied
+        for _ in range(SWEEP_SLICES if emptied else 0):
+            pages, over = await self._read(self._gaps.look)
+            for first in range(0, len(pages), CLEAR_PAGES):
+                clear = partial(self._clear_gaps, pages[first : first + CLEAR_PAGES])
+                await self._commit.exclusively(partial(self._in, self._writer, clear))
+            if over:
+                break
+
+    def _truncate_log(self) -> bool:
+        self._connection.set_busy_timeout(int(EMPTY_LOG_PATIENCE * 1000))
+        try:
+            return self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        finally:
+            self._connection.set_busy_timeout(0)
+
+    def _clear_gaps(self, pages: Sequence[int]) -> None:
+        """Clear gaps while the log is empty and the write lock held; a page's copies in memory must go with it."""
+        try:
+            for _ in range(CLEAR_TRIES):
+                if not self._truncate_log():
+                    return
+                self._patiently("BEGIN IMMEDIATE")
+                cleared = self._gaps.clear(pages)
+                # Any change will do: it makes the other nodes forget the pages that they have in memory.
+                changes = self._connection.pragma("user_version")
+                self._connection.pragma("user_version", (changes + 1) & 0x7FFFFFFF)
+                self._connection.execute("COMMIT")
+                self._connection.execute("PRAGMA shrink_memory")
+                if cleared:
+                    return
+        except OUT_OF_ORDER as error:
+            log.warning("the file could not be rid of deleted rows", cause=str(error))
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+    # ── nodes ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def beat(self, now: float) -> bool:
+        lives = await self._commit.submit(op.Beat(now))
+        if not lives:
+            log.error("this node was given up by the others, its leases are gone", node=self.node)
+            self.node = self._steps.node = await self._commit.submit(
+                op.Register(socket.gethostname(), os.getpid(), now)
+            )
+        for node, host, pid, beat_at in await self._read(lambda: self._reads.nodes()):
+            if node != self.node and (beat_at < now - SILENT_SECONDS or _dead(host, pid)):
+                log.info("taking over from a silent node", node=node, silent_seconds=round(now - beat_at, 1))
+                await self._bury(node)
+        return lives
+
+    async def _bury(self, node: int) -> None:
+        """Give a node up, then free what it held, a batch at a time.
+
+        Its rows are looked for where that holds up nobody. A node that is given up takes no leases any more, so what is
+        found after that is all. It is forgotten last: if this node dies meanwhile, another goes on.
+        """
+        await self._commit.submit(op.Bury(node, (), (), last=False))
+        more = True
+        while more:
+            recipients, callbacks = await self._read(lambda: self._reads.held(node, BURY_ROWS))
+            more = len(recipients) == BURY_ROWS or len(callbacks) == BURY_ROWS
+            await self._commit.submit(op.Bury(node, recipients, callbacks, last=not more))
+
+    # ── reading ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def lines(self, now: float) -> list[Line]:
+        return await self._read(lambda: self._reads.lines(now))
+
+    async def endpoints(self, now: float) -> list[tuple[Endpoint, float]]:
+        rows = await self._read(lambda: self._reads.endpoints())
+        return [
+            (Endpoint(account, application, Direction(direction)), due) for account, application, direction, due in rows
+        ]
+
+    async def search(self, query: Query, now: float) -> tuple[int, list[Found]]:
+        return await self._read(lambda: self._reads.search(query))
+
+    async def depths(self) -> Sequence[Depth]:
+        return await self._read(lambda: self._reads.depths())
+
+    async def oldest_callback(self) -> float | None:
+        return await self._read(lambda: self._reads.oldest_callback())
+
+    def statistics(self) -> Mapping[str, float]:
+        c = self._commit
+        return {"commits": c.commits, "operations": c.operations, "largest": c.largest, "seconds": c.seconds}
+
+
+def _open(path: Path) -> apsw.Connection:
+    connection = apsw.Connection(os.fspath(path))
+    connection.set_busy_timeout(int(BUSY_SECONDS * 1000))
+    connection.execute("PRAGMA secure_delete = ON")
+    connection.execute("PRAGMA cache_size = -65536")  # KiB; the rows in use, not the file
+    connection.execute("PRAGMA temp_store = MEMORY")
+    return connection
+
+
+def _migrate(connection: apsw.Connection) -> None:
+    """Apply the schema changes that the file has not seen, in one transaction, one node at a time."""
+    connection.execute("BEGIN EXCLUSIVE")
+    with connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY) WITHOUT ROWID")
+        done = {name for (name,) in connection.execute("SELECT name FROM migrations")}
+        for name, sql in migrations("sqlite"):
+            if name not in done:
+                connection.execute(sql)
+                connection.execute("INSERT INTO migrations (name) VALUES (?)", (name,))
+    connection.execute("COMMIT")
+
+
+def _dead(host: str, pid: int) -> bool:
+    """Tell whether a node was a process of this machine that is gone, so that nobody need wait for its silence."""
+    if host != socket.gethostname():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False

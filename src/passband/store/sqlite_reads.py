@@ -1,0 +1,132 @@
+"""What is read from a SQLite database beside the path of the messages, in a thread and on a connection of its own."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import apsw
+
+from passband.domain.message import Direction, Kind
+from passband.store import Depth, Found, Line, Query
+from passband.store.queries import load
+from passband.store.rows import Row
+
+Q = load("sqlite_reads.sql", {})
+
+# What a search compares, by the field of Query; the value is bound once for each "?".
+FILTERS = {
+    "id": "id = ?",
+    "status": "status = ?",
+    "carrier": "carrier = ?",
+    "code": "code = ?",
+    "received_from": "received_at >= ?",
+    "received_to": "received_at <= ?",
+    "min_segments": "segment_count >= ?",
+    "max_segments": "segment_count <= ?",
+    "min_length": "length >= ?",
+    "max_length": "length <= ?",
+}
+SORTS = {
+    "id": "id",
+    "source": "source",
+    "destination": "destination",
+    "status": "status",
+    "direction": "direction",
+    "kind": "-kind",  # 0 is SMS, the later word
+    "carrier": "carrier",
+    "code": "code",
+    "received_at": "received_at",
+    "segment_count": "segment_count",
+    "length": "length",
+}
+
+
+class Reads:
+    """The reading connection of one node. Its methods block, and are called in its thread only."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _fetch(self, sql: str, values: tuple[object, ...] = ()) -> list[Any]:
+        return self._connection.execute(sql, values).fetchall()
+
+    def nodes(self) -> list[tuple[int, str, int, float]]:
+        return self._fetch(Q["nodes"])
+
+    def held(self, node: int, limit: int) -> tuple[list[tuple[str, str, int]], list[tuple[str, str, int, int]]]:
+        """Return the keys of up to ``limit`` recipients and callbacks that a node holds."""
+        return self._fetch(Q["held_recipients"], (node, limit)), self._fetch(Q["held_callbacks"], (node, limit))
+
+    def lines(self, now: float) -> list[Line]:
+        """Skip from line to line through the index of free recipients: the cost grows with the lines only."""
+        lines = []
+        at = ("", "", -1)
+        while rows := self._fetch(Q["next_line"], at):
+            at = carrier, account, high = rows[0]
+            if self._fetch(Q["due_in_line"], (carrier, account, high, now)):
+                lines.append(Line(carrier, account, high == 1))
+        return lines
+
+    def endpoints(self) -> list[tuple[str, str, str, float]]:
+        """Skip from endpoint to endpoint through the index of free callbacks."""
+        found = []
+        at = ("", "", "")
+        while rows := self._fetch(Q["next_endpoint"], at):
+            found.append(rows[0])
+            at = rows[0][:3]
+        return found
+
+    def depths(self) -> Sequence[Depth]:
+        return [Depth(*row) for row in self._fetch(Q["depths"])]
+
+    def oldest_callback(self) -> float | None:
+        oldest: float | None = self._fetch(Q["oldest_callback"])[0][0]
+        return oldest
+
+    def search(self, query: Query) -> tuple[int, list[Found]]:
+        """Return how many match in all, and one page of them."""
+        conditions, values = _conditions(query)
+        where = " AND ".join(conditions)
+        order = SORTS.get(query.sort, "received_at")
+        down = "DESC" if query.descending else "ASC"
+        # Only names from the tables above get into the text; every value is bound.
+        total = self._fetch(f"{Q['search']} SELECT count(*) FROM found WHERE {where}", values)[0][0]  # noqa: S608
+        page = f"ORDER BY {order} {down}, id {down}, n LIMIT ? OFFSET ?"
+        rows = self._fetch(
+            f"{Q['search']} SELECT * FROM found WHERE {where} {page}",  # noqa: S608
+            (*values, query.limit, query.offset),
+        )
+        return total, [_found(row) for row in rows]
+
+
+def _conditions(query: Query) -> tuple[list[str], tuple[object, ...]]:
+    conditions: list[str] = []
+    values: list[object] = [query.account] * 3
+    for field, condition in FILTERS.items():
+        if (value := getattr(query, field)) is not None:
+            conditions.append(condition)
+            values.append(value)
+    if query.direction is not None:
+        conditions.append("direction = ?")
+        values.append(query.direction.value)
+    if query.kind is not None:
+        conditions.append("kind = ?")
+        values.append(0 if query.kind is Kind.SMS else 1)
+    for column, numbers in (("source", query.sources), ("destination", query.destinations)):
+        if len(numbers) == 1 and numbers[0].endswith("*"):
+            conditions.append(f"substr({column}, 1, ?) = ?")
+            values += [len(numbers[0]) - 1, numbers[0][:-1]]
+        elif numbers:
+            conditions.append(f"{column} IN ({', '.join('?' * len(numbers))})")
+            values += numbers
+    return conditions or ["TRUE"], tuple(values)
+
+
+def _found(row: Row) -> Found:
+    id_, account, _, source, destination, status, direction, kind, segments, code, at, carrier, length, media, to = row
+    return Found(
+        id_, account, source, destination, status, Direction(direction), Kind.MMS if kind else Kind.SMS, segments, code,
+        at, carrier, length, media, to,
+    )  # fmt: skip

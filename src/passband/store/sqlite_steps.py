@@ -1,0 +1,384 @@
+"""What each operation does to a SQLite database, inside a transaction that is already open.
+
+The rules (``domain/rules.py``) decide what follows from what; here it becomes rows. Everything runs on the event loop,
+2 to 3 µs a row; the commit is the caller's.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import apsw
+
+from passband.domain.errors import QueueFull
+from passband.domain.event import SLOTS, Callback
+from passband.domain.message import Kind, Recipient
+from passband.domain.pace import reserve
+from passband.domain.report import Deciding, Inbound, Outcome, Part, Receipt
+from passband.domain.rules import Handed, Requeued, Rules
+from passband.domain.status import Cause, State
+from passband.store import Births
+from passband.store import operations as op
+from passband.store.commit import Operation
+from passband.store.queries import load
+from passband.store.rows import (
+    COLUMNS,
+    Row,
+    callback_key,
+    callback_of,
+    callback_row,
+    history_row,
+    recipient_key,
+    recipient_of,
+    recipient_row,
+)
+
+ORPHAN_SECONDS = 600.0  # how long a receipt may precede its outcome
+INBOUND_REF_SECONDS = 24 * 3600.0  # how long a carrier's repeats are known (Semantics, section 8)
+JOINED_PART_SECONDS = 3600.0  # how long repeats of a joined message's parts are known
+EXPIRE_ROWS = 500  # in one step, so that expiring a backlog does not hold up everyone else
+NO_CARRIER = 5501
+
+Q = load("sqlite.sql", COLUMNS)
+
+
+class Steps:
+    """The operations of one node on one connection."""
+
+    def __init__(self, connection: apsw.Connection, rules: Rules, births: Births, history_days: int) -> None:
+        self._connection = connection
+        self._execute = connection.execute
+        self._executemany = connection.executemany
+        self._changes = connection.changes
+        self._rules = rules
+        self._births = births
+        self._history_days = history_days
+        self.node = 0
+        self._lives = False
+        self._born: list[Recipient] = []
+        self._told: list[Callback] = []
+        self._steps: dict[type[Operation[Any]], Callable[[Any], Any]] = {
+            op.Accept: self._accept,
+            op.Record: self._record,
+            op.Attempts: self._attempts,
+            op.Announce: self._announce,
+            op.Fail: self._fail,
+            op.Reserve: self._reserve,
+            op.LeaseRecipients: self._lease_recipients,
+            op.LeaseCallbacks: self._lease_callbacks,
+            op.Release: self._release,
+            op.Expire: self._expire,
+            op.Beat: self._beat,
+            op.Register: self._register,
+            op.Bury: self._bury,
+        }
+
+    def run(self, operations: Sequence[Operation[Any]]) -> tuple[list[Recipient], list[Callback]]:
+        """Run the operations in order; return what was born leased to this node."""
+        self._born, self._told = [], []
+        # A node that the others gave up while it was paused must take no leases: nobody would ever free them.
+        self._lives = bool(self._fetch(Q["node_lives"], (self.node,)))
+        for operation in operations:
+            try:
+                operation.result = self._steps[type(operation)](operation)
+            except QueueFull as error:
+                operation.error = error
+        return self._insert_recipients(self._born), self._insert_callbacks(self._told)
+
+    def _fetch(self, sql: str, values: tuple[object, ...] = ()) -> list[Any]:
+        return self._connection.execute(sql, values).fetchall()
+
+    # ── births ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _insert_recipients(self, recipients: list[Recipient]) -> list[Recipient]:
+        if not recipients:
+            return recipients
+        room = self._births.room_for_recipients(recipients) if self._lives else [False] * len(recipients)
+        node = self.node
+        self._executemany(
+            Q["insert_recipient"],
+            [(*recipient_row(r), node if mine else 0, r.high) for r, mine in zip(recipients, room, strict=True)],
+        )
+        return [r for r, mine in zip(recipients, room, strict=True) if mine]
+
+    def _insert_callbacks(self, told: list[Callback]) -> list[Callback]:
+        callbacks = [c for c in told if c.application]
+        if self._history_days and len(callbacks) < len(told):
+            self._executemany(Q["insert_history"], [history_row(c, True) for c in told if not c.application])
+        if not callbacks:
+            return callbacks
+        room = self._births.room_for_callbacks(callbacks) if self._lives else [False] * len(callbacks)
+        node = self.node
+        self._executemany(
+            Q["insert_callback"],
+            [(*callback_row(c), node if mine else 0) for c, mine in zip(callbacks, room, strict=True)],
+        )
+        return [c for c, mine in zip(callbacks, room, strict=True) if mine]
+
+    # ── outbound ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _accept(self, o: op.Accept) -> None:
+        for place, charge in enumerate(o.charges):
+            kind = 0 if charge.kind is Kind.SMS else 1
+            fits = charge.segments <= charge.capacity
+            if fits:
+                self._execute(Q["charge_queue"], (charge.account, kind, charge.segments, charge.capacity))
+                fits = self._changes() == 1
+            if not fits:
+                for earlier in o.charges[:place]:
+                    self._discharge(earlier.account, earlier.kind, earlier.segments)
+                raise QueueFull(charge.kind.value, charge.rate, charge.capacity)
+        self._born += o.recipients
+        self._told += o.callbacks
+
+    def _discharge(self, account: str, kind: Kind, segments: int) -> None:
+        self._execute(Q["discharge_queue"], (segments, account, 0 if kind is Kind.SMS else 1))
+
+    def _announce(self, o: op.Announce) -> None:
+        for recipient in o.recipients:
+            self._execute(Q["announce"], (*recipient_key(recipient), self.node))
+            if self._changes():
+                self._told += self._rules.tell(recipient, State.QUEUED, Cause.LEFT_QUEUE, o.now)
+
+    def _record(self, o: op.Record) -> None:
+        report = o.report
+        if report.outcomes:
+            self._outcomes(report.outcomes, o.now)
+        for receipt in report.receipts:
+            self._receipt(receipt, o.now)
+        for inbound in report.inbound:
+            self._inbound(inbound, o.now)
+        for part in report.parts:
+            self._part(part, o.now)
+
+    def _outcomes(self, outcomes: Sequence[tuple[Recipient, Outcome]], now: float) -> None:
+        node = self.node
+        handed: list[Row] = []  # the common case: one statement for all of them
+        early = bool(self._fetch(Q["any_orphan"]))
+        for recipient, outcome in outcomes:
+            change = self._rules.on_outcome(recipient, outcome, now)
+            if isinstance(change, Handed):
+                refs = change.refs
+                single = len(refs) == 1
+                row = (refs[0] if single else None, change.deadline_at, *recipient_key(recipient), node)
+                if single and not (early or change.callbacks or recipient.charge):
+                    handed.append(row)
+                else:
+                    self._hand_over(recipient, change, row, now)
+            elif isinstance(change, Requeued):
+                again = change.recipient
+                self._execute(Q["requeue"], (again.due_at, again.attempts, again.code, *recipient_key(recipient), node))
+            else:
+                self._settle_leased(recipient, change.callbacks)
+        if handed:
+            self._executemany(Q["hand_over"], handed)
+
+    def _hand_over(self, recipient: Recipient, change: Handed, row: Row, now: float) -> None:
+        self._execute(Q["hand_over"], row)
+        if not self._changes():
+            return
+        if recipient.charge:
+            self._discharge(recipient.message.account, recipient.message.kind, recipient.charge)
+        key = recipient_key(recipient)
+        if len(change.refs) > 1:
+            self._executemany(
+                Q["insert_segment"],
+                [(*key, segment, recipient.carrier, ref, change.deciding) for segment, ref in enumerate(change.refs)],
+            )
+        self._told += change.callbacks
+        for ref in change.refs:
+            for receipt, code in self._fetch(Q["orphans_by_ref"], (recipient.carrier, ref, recipient.number)):
+                self._execute(Q["delete_orphan"], (receipt,))
+                self._receipt(Receipt(recipient.carrier, (ref,), recipient.number, code), now)
+
+    def _settle_leased(self, recipient: Recipient, callbacks: Sequence[Callback]) -> None:
+        self._execute(Q["settle_leased"], (*recipient_key(recipient), self.node))
+        if self._changes():
+            self._told += callbacks
+            if recipient.charge:
+                self._discharge(recipient.message.account, recipient.message.kind, recipient.charge)
+
+    def _fail(self, o: op.Fail) -> None:
+        for recipient, code in o.recipients:
+            self._settle_leased(
+                recipient, self._rules.tell(recipient, State.QUEUED, Cause.REFUSED_BY_RULE, o.now, code)
+            )
+
+    # ── receipts and inbound messages ──────────────────────────────────────────────────────────────────────────────
+
+    def _receipt(self, receipt: Receipt, now: float) -> None:
+        for ref in receipt.refs:
+            keys = self._fetch(Q["handed_by_ref"], (receipt.carrier, ref, receipt.number))
+            if keys:
+                rows = self._fetch(Q["settle_handed"], keys[0])
+                self._told += self._rules.on_receipt(recipient_of(rows[0]), receipt.code, now)
+                return
+        for ref in receipt.refs:
+            rows = self._fetch(Q["segment_by_ref"], (receipt.carrier, ref, receipt.number))
+            if rows:
+                self._segment(rows[0], receipt.code, now)
+                return
+        if receipt.otherwise is not None:
+            self._inbound(receipt.otherwise, now)
+            return
+        # The number is part of the key: a forged receipt must not take the place of the true one.
+        key = "\n".join((receipt.carrier, receipt.number, *receipt.refs))
+        for ref in receipt.refs:
+            self._execute(Q["insert_orphan"], (key, receipt.carrier, ref, receipt.number, receipt.code, now))
+
+    def _segment(self, segment: Row, code: int, now: float) -> None:
+        """One segment's receipt: the first failure decides, or the last delivery (Semantics, section 3)."""
+        key, deciding = segment[:3], segment[4]
+        self._execute(Q["delete_segment"], segment[:4])
+        if not code and deciding != Deciding.FIRST and self._fetch(Q["open_segments"], key)[0][0]:
+            if deciding == Deciding.SOME:
+                self._execute(Q["mark_segments"], key)
+            return
+        self._execute(Q["delete_segments"], key)
+        for row in self._fetch(Q["settle_handed"], key):
+            self._told += self._rules.on_receipt(recipient_of(row), code, now)
+
+    def _inbound(self, inbound: Inbound, now: float) -> None:
+        if inbound.ref is not None:
+            self._execute(Q["insert_inbound_ref"], (inbound.carrier, inbound.ref, now))
+            if not self._changes():
+                return
+        self._told += self._rules.on_inbound(inbound, now)
+
+    def _part(self, part: Part, now: float) -> None:
+        key = (part.carrier, part.key)
+        known = self._fetch(Q["part_digest"], (*key, part.sequence))
+        if known:
+            if known[0][0] == part.digest:
+                return
+            # Another message with the same reference: the old one is not going to become complete any more.
+            self._join(key, now)
+            self._execute(Q["delete_parts"], key)
+        self._execute(
+            Q["insert_part"],
+            (*key, part.sequence, part.total, part.digest, part.octets, part.data_coding, part.has_ports, part.sender,
+             part.to, now + part.timeout),
+        )  # fmt: skip
+        if self._fetch(Q["count_parts"], key)[0][0] == part.total:
+            self._join(key, now)
+
+    def _join(self, key: tuple[str, str], now: float) -> None:
+        rows = self._fetch(Q["parts_to_join"], key)
+        if rows:
+            parts = [Part(*row) for row in rows]
+            self._inbound(self._rules.join(parts), now)
+            self._execute(Q["parts_joined"], (now + JOINED_PART_SECONDS, *key))
+
+    # ── callbacks ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _attempts(self, o: op.Attempts) -> None:
+        node = self.node
+        over = [r for r in o.results if r.due_at is None]
+        self._executemany(Q["delete_callback"], [(*callback_key(r.callback), node) for r in over])
+        if len(over) < len(o.results):
+            self._executemany(
+                Q["retry_callback"],
+                [
+                    (r.due_at, r.callback.attempts + 1, r.tried_at, *callback_key(r.callback), node)
+                    for r in o.results
+                    if r.due_at is not None
+                ],
+            )
+        if self._history_days and over:
+            self._executemany(
+                Q["insert_history"],
+                [history_row(r.callback, r.acknowledged) for r in over if r.callback.kind.final],
+            )
+
+    # ── limits ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _reserve(self, o: op.Reserve) -> list[float]:
+        starts = []
+        for pace in o.paces:
+            rows = self._fetch(Q["get_pace"], (pace.account, pace.key))
+            used_at, start = reserve(rows[0][0] if rows else 0.0, o.now, pace.segments, pace.rate, pace.burst)
+            self._execute(Q["put_pace"], (pace.account, pace.key, used_at))
+            starts.append(start)
+        return starts
+
+    # ── leases ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _lease_recipients(self, o: op.LeaseRecipients) -> list[Recipient]:
+        if not self._lives:
+            return []
+        line = o.line
+        rows = self._fetch(Q["lease_recipients"], (self.node, line.carrier, line.account, line.high, o.now, o.limit))
+        return sorted(map(recipient_of, rows), key=recipient_key)
+
+    def _lease_callbacks(self, o: op.LeaseCallbacks) -> list[Callback]:
+        if not self._lives:
+            return []
+        endpoint = (o.endpoint.account, o.endpoint.application, o.endpoint.direction.value)
+        if o.untried_since is None:
+            rows = self._fetch(Q["lease_callbacks"], (self.node, *endpoint, o.now, o.limit))
+        else:
+            rows = self._fetch(Q["lease_untried_callbacks"], (self.node, *endpoint, o.untried_since, o.limit))
+        return sorted(map(callback_of, rows), key=lambda c: (c.due_at, c.at, SLOTS[c.kind]))
+
+    def _release(self, o: op.Release) -> None:
+        self._executemany(Q["release_recipient"], [(*recipient_key(r), self.node) for r in o.recipients])
+        self._executemany(Q["release_callback"], [(*callback_key(c), self.node) for c in o.callbacks])
+
+    # ── what is over ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _expire(self, o: op.Expire) -> int:
+        now = o.now
+        count = 0
+        for row in self._fetch(Q["expire_callbacks"], (now, EXPIRE_ROWS)):
+            count += 1
+            callback = callback_of(row)
+            if self._history_days and callback.kind.final:
+                self._execute(Q["insert_history"], history_row(callback, False))
+        receipts_over = f"{int((now - self._rules.receipt_window) * 1000):013d}"
+        retries_over = f"{int((now - self._rules.retry_window) * 1000):013d}"
+        account = ""
+        while (account := self._fetch(Q["accounts"], (account,))[0][0]) is not None:
+            for row in self._fetch(Q["expire_receipts"], (account, receipts_over, now, EXPIRE_ROWS)):
+                count += 1
+                recipient = recipient_of(row)
+                enough = self._fetch(Q["marked_segments"], recipient_key(recipient))
+                self._execute(Q["delete_segments"], recipient_key(recipient))
+                if enough:
+                    self._told += self._rules.on_receipt(recipient, 0, now)
+                else:
+                    self._told += self._rules.on_receipt_window_over(recipient, now)
+            for row in self._fetch(Q["expire_retries"], (account, retries_over, EXPIRE_ROWS)):
+                count += 1
+                recipient = recipient_of(row)
+                code = recipient.code or NO_CARRIER
+                self._told += self._rules.tell(recipient, State.QUEUED, Cause.RETRIES_OVER, now, code)
+                if recipient.charge:
+                    self._discharge(account, recipient.message.kind, recipient.charge)
+        for carrier in self._rules.joins:
+            for (key,) in self._fetch(Q["due_parts"], (now, carrier, EXPIRE_ROWS)):
+                count += 1
+                self._join((carrier, key), now)
+        self._execute(Q["forget_parts"], (now,))
+        for statement, age in (
+            ("expire_orphans", ORPHAN_SECONDS),
+            ("expire_inbound_refs", INBOUND_REF_SECONDS),
+            ("expire_history", self._history_days * 86400.0),
+        ):
+            self._execute(Q[statement], (now - age,))
+        return count
+
+    # ── nodes ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _register(self, o: op.Register) -> int:
+        return int(self._fetch(Q["insert_node"], (o.host, o.pid, o.now))[0][0])
+
+    def _beat(self, o: op.Beat) -> bool:
+        self._execute(Q["beat"], (o.now, self.node))
+        return self._changes() == 1
+
+    def _bury(self, o: op.Bury) -> None:
+        self._execute(Q["give_up_node"], (o.node,))
+        self._lives &= o.node != self.node
+        self._executemany(Q["release_recipient"], [(*key, o.node) for key in o.recipients])
+        self._executemany(Q["release_callback"], [(*key, o.node) for key in o.callbacks])
+        if o.last:
+            self._execute(Q["delete_node"], (o.node,))
