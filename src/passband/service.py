@@ -17,8 +17,9 @@ import structlog
 
 from passband.admin.app import create_admin
 from passband.admin.metrics import Held, Metrics
-from passband.api.app import create_app
+from passband.api.app import Resource, create_app
 from passband.api.auth import Authenticator
+from passband.api.media import media_resource
 from passband.api.server import Listener
 from passband.carriers import Carrier
 from passband.carriers.onnet import OnNetCarrier
@@ -39,6 +40,7 @@ from passband.flow.dispatch import Dispatch
 from passband.flow.expire import Expire
 from passband.flow.notify import Notify
 from passband.flow.receive import Receive
+from passband.media import open_media
 from passband.store.open import open_store
 
 log = structlog.get_logger()
@@ -83,6 +85,7 @@ class Node:
         self._beaten = time.monotonic()
         self._ready = False
         self._tasks: list[asyncio.Task[None]] = []
+        self.listeners: list[Listener] = []
         self.failed = asyncio.Event()
 
         windows = [carrier.receipt_window for carrier in settings.carriers]
@@ -95,6 +98,7 @@ class Node:
     async def start(self) -> None:
         """Open everything and begin to accept. Raises StoreUnavailable, OSError where an address cannot be had."""
         settings, clock = self.settings, self.clock
+        self.media = open_media(settings.media.url)
         await self.store.open(clock.now())
         self._beaten = time.monotonic()
         self.fetcher = Fetcher(allow_private_networks=settings.callbacks.allow_private_networks)
@@ -127,7 +131,7 @@ class Node:
             most_held=settings.queue.callbacks_in_memory,
             holds_leases=self._holds_leases,
         )
-        self.expire = Expire(self.store, clock)
+        self.expire = Expire(self.store, self.media, clock, self.counts)
         self._handoff.dispatch, self._handoff.notify = self.dispatch, self.notify
         self.accept = Accept(
             self.store,
@@ -177,10 +181,12 @@ class Node:
             search=self.store.search,
             now=self.clock.now,
             public_url=settings.server.base_url,
+            resources={"media": self._media_api()},
             mounts=[("", admin)] if shared else [],
+            refused=self._count_refusal,
         )
         several = self._workers > 1
-        tls = _tls(settings.server.tls) if settings.server.tls else None
+        tls = server_tls(settings.server.tls) if settings.server.tls else None
         host, port = settings.server.listen
         self.listeners = [Listener(app, host=host, port=port, tls=tls, body_limit=app.body_limit, reuse_port=several)]
         if not shared:
@@ -188,6 +194,10 @@ class Node:
             self.listeners.append(Listener(admin, host=host, port=port + self._worker if port else 0))
         for listener in self.listeners:
             await listener.start()
+
+    def _media_api(self) -> Resource:
+        settings = self.settings
+        return media_resource(self.media, self.clock.now, settings.server.base_url, settings.media.max_octets)
 
     @property
     def addresses(self) -> Sequence[tuple[str, int]]:
@@ -199,7 +209,7 @@ class Node:
         simulators = [c for c in self.carriers.values() if isinstance(c, SimulatorCarrier)]
         return simulators[0].inbound if simulators else None
 
-    def _answered(self, status: int) -> None:
+    def _count_refusal(self, status: int) -> None:
         self.counts["answers", str(status)] += 1
 
     def _held(self) -> Held:
@@ -237,15 +247,17 @@ class Node:
         """Stop accepting, finish what is in flight, give the leases back and close everything."""
         self._ready = False
         await asyncio.gather(*(listener.stop(GRACE_SECONDS) for listener in self.listeners))
-        carriers = [task for task in self._tasks if task.get_name().startswith("carrier")]
-        await _cancel(carriers)
+        # Nothing more to the carriers; they report what they have; then the callbacks under way come to their end.
+        await _cancel([task for task in self._tasks if task.get_name() == "dispatch"])
+        await _cancel([task for task in self._tasks if task.get_name().startswith("carrier")])
         await self.notify.drain(GRACE_SECONDS)
-        await _cancel([task for task in self._tasks if task not in carriers])
+        await _cancel(self._tasks)
         await self.fetcher.close()
         await self.store.close()
+        await self.media.close()
 
 
-def _tls(settings: TlsSettings) -> ssl.SSLContext:
+def server_tls(settings: TlsSettings) -> ssl.SSLContext:
     """Return what the server's side of TLS needs. Raises ConfigurationError where the files are no certificate."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

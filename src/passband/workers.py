@@ -4,6 +4,7 @@ SIGTERM and SIGINT stop in good order: no new requests, what is in flight finish
 """
 
 import asyncio
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -26,12 +27,14 @@ async def run_node(
 ) -> int:
     """Run one node until SIGTERM or SIGINT; return the exit status. ``started`` is called once it accepts."""
     set_up_logs(settings.log)
+    _raise_file_limit()
     stop = _stop_signal()
     node = Node(settings, worker=worker, workers=workers)
     try:
         await node.start()
     except OSError as error:
         log.critical("cannot listen", cause=str(error))
+        await node.stop()
         return 1
     if started:
         started(node)
@@ -46,11 +49,12 @@ async def run_node(
     return 1 if node.failed.is_set() else 0
 
 
-async def run_workers(config: Path | None, workers: int) -> int:
+async def run_workers(settings: Settings, config: Path | None, workers: int) -> int:
     """Run so many nodes, each in a process of its own, until SIGTERM or SIGINT; return the exit status.
 
-    A process that dies is started again; what it held is taken over by the others meanwhile.
+    Each process reads ``config`` again. One that dies is started again; what it held is taken over by the others meanwhile.
     """
+    set_up_logs(settings.log)
     stop = _stop_signal()
     await asyncio.gather(*(_keep_running(config, worker, workers, stop) for worker in range(workers)))
     return 0
@@ -79,6 +83,13 @@ async def _keep_running(config: Path | None, worker: int, workers: int, stop: as
                 await asyncio.wait_for(stop.wait(), RESTART_SECONDS)
             except TimeoutError:
                 continue
+
+
+def _raise_file_limit() -> None:
+    """Allow as many open files as the system lets this process have; each connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _stop_signal() -> asyncio.Event:

@@ -80,7 +80,7 @@ def test_without_a_file_the_shipped_defaults_are_in_force() -> None:
     assert settings.callbacks.schedule == (5, 15, 60, 300, 900, 1800)
     assert settings.callbacks.timeout == 10
     assert not settings.callbacks.allow_private_networks
-    assert (settings.media.retention, settings.media.max_octets) == (48 * 3600, 3932160)
+    assert settings.media.max_octets == 3932160
     assert settings.history.days == 0
     assert (settings.carriers, settings.routes, settings.accounts) == ((), (), ())
 

@@ -22,6 +22,7 @@ from passband.flow.dispatch import Dispatch
 from passband.flow.expire import Expire
 from passband.flow.notify import Notify
 from passband.flow.receive import Receive
+from passband.media import open_media
 from passband.store.sqlite import SqliteStore
 from passband.testing import FakeClock, ScriptedCarrier, ScriptedPoster
 
@@ -57,7 +58,8 @@ class World:
             self.store, self.rules, self.poster, self.clock, self.counts,
             concurrency=self.concurrency, jitter=lambda: 0.5,
         )  # fmt: skip
-        self.expire = Expire(self.store, self.clock)
+        self.media = open_media(f"file:{self.path.parent / 'media'}")
+        self.expire = Expire(self.store, self.media, self.clock, self.counts)
         self._barriers = 0
         await self.store.open(self.clock.now())
         self._on_net_runs = asyncio.create_task(self.on_net.run(self.receive, self.dispatch.wake.set))
@@ -66,6 +68,7 @@ class World:
         self._on_net_runs.cancel()
         await asyncio.wait([self._on_net_runs])
         await self.store.close()
+        await self.media.close()
 
     def room_for_recipients(self, recipients: Sequence[Recipient]) -> Sequence[bool]:
         return self.dispatch.room_for_recipients(recipients)

@@ -20,7 +20,7 @@ MEGA = 1024 * 1024
 
 # Generous, because the machine may be busy: each of these takes between a millisecond and a tenth of a second, and
 # what is quadratic in five megabytes takes hours.
-SECONDS = 2.0
+SECONDS = 20  # of processor time: what is not linear takes minutes, and a busy machine does not matter
 
 
 def nested(depth: int) -> bytes:
@@ -41,11 +41,11 @@ def part(headers: bytes, body: bytes = b"x") -> bytes:
 
 def timed(mail: bytes) -> ForwardRequest:
     """Read it, and be quick about it, whatever comes of it."""
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         message = parse(mail)
     finally:
-        assert time.perf_counter() - started < SECONDS
+        assert time.process_time() - started < SECONDS
     assert isinstance(message, ForwardRequest)
     return message
 
@@ -137,22 +137,22 @@ FIELDS: list[tuple[str, bytes]] = [
 @pytest.mark.parametrize("name", [b"From", b"To", b"Subject", b"Content-Type", b"Date", b"X-Mms-Expiry", b"Sender"])
 @pytest.mark.parametrize("value", [pytest.param(value, id=name) for name, value in FIELDS])
 def test_no_header_makes_reading_slow(name: bytes, value: bytes) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         parse(name + b": " + value + b"\r\n" + HEAD + b"\r\nx")
     except UnreadableMm4 as unreadable:
         # A multipart without its boundary, and nothing else.
         assert (name, unreadable.reason) == (b"Content-Type", Reason.MALFORMED)  # noqa: PT017
-    assert time.perf_counter() - started < SECONDS
+    assert time.process_time() - started < SECONDS
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("value", [pytest.param(value[:14_000], id=name) for name, value in FIELDS])
 def test_no_header_of_many_parts_makes_reading_slow(value: bytes) -> None:
     headers = b'Content-Type: image/gif; name="' + value + b"\r\nContent-Location: " + value[:1_000]
-    started = time.perf_counter()
+    started = time.process_time()
     parse(MIXED + (b"--b\r\n" + headers + b"\r\n\r\nx\r\n") * MAX_PARTS)
-    assert time.perf_counter() - started < SECONDS
+    assert time.process_time() - started < SECONDS
 
 
 @pytest.mark.parametrize(

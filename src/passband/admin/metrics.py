@@ -25,7 +25,7 @@ class Counted(NamedTuple):
 
 COUNTERS: Mapping[str, Counted] = {
     "accepted": Counted("Requests answered with 202.", ("kind",)),
-    "answers": Counted("Answers of the HTTP API other than 202 and 200, by status.", ("status",)),
+    "answers": Counted("Errors answered by the HTTP API, by status.", ("status",)),
     "refused": Counted("Recipients that failed by a rule when they were accepted, by error code.", ("code",)),
     "submits": Counted("Messages handed to a carrier.", ("carrier",)),
     "outcomes": Counted(

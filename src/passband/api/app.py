@@ -47,11 +47,13 @@ class Api:
         now: Callable[[], float],
         resources: Mapping[str, Resource],
         mounts: Sequence[tuple[str, App]],
+        refused: Callable[[int], None],
     ) -> None:
         self._authenticator = authenticator
         self._now = now
         self._resources = resources
         self._mounts = mounts
+        self._refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         raw_path: bytes = scope["raw_path"]
@@ -68,7 +70,9 @@ class Api:
         except ClientGone:
             pass
         except Exception as error:  # the top: whatever happened, this request is answered and the next one served
-            await answer(send, *problem(error, raw_path.decode("ascii", "replace"), self._now()))
+            refusal = problem(error, raw_path.decode("ascii", "replace"), self._now())
+            self._refused(refusal.status)
+            await answer(send, *refusal)
 
     async def _serve(self, match: re.Match[bytes], scope: Scope, receive: Receive, send: Send) -> None:
         account_id, name, rest = match.groups()
@@ -113,12 +117,14 @@ def create_app(
     public_url: str,
     resources: Mapping[str, Resource] | None = None,
     mounts: Sequence[tuple[str, App]] = (),
+    refused: Callable[[int], None] = lambda status: None,
 ) -> Api:
     """Return the HTTP API.
 
     ``public_url`` is the address under which clients reach this installation, without ``/api/v2``. ``resources`` lie
     beside ``messages`` below every account, behind its credentials. ``mounts`` are whole applications by the prefix of
     their paths, without credentials of ours; the prefix ``""`` takes whatever nothing else takes.
+    ``refused`` is told the status of every error that is answered.
     """
     messages = Resource({"GET": SearchMessages(search, now, public_url), "POST": CreateMessage(accept, now)})
     return Api(
@@ -126,4 +132,5 @@ def create_app(
         now,
         {"messages": messages, **(resources or {})},
         [*documentation(now), *mounts],
+        refused,
     )

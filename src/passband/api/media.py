@@ -138,8 +138,11 @@ async def _pieces(receive: Receive) -> AsyncIterator[bytes]:
         if message["type"] != "http.request":
             raise ClientGone
         more = message.get("more_body", False)
-        if body := message["body"]:
+        body = message.pop("body")
+        if body:
             yield body
+        # A name would hold this piece, up to 256 KiB of it, while the next one comes.
+        del body
 
 
 async def _send_all(send: Send, chunks: AsyncIterator[bytes], octets: int) -> None:

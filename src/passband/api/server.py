@@ -76,7 +76,7 @@ class Listener:
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         if files != resource.RLIM_INFINITY and files - _RESERVED_FILES < self.limits.connections:
             self.limits = self.limits._replace(connections=max(_RESERVED_FILES, files - _RESERVED_FILES))
-            _log.warning("fewer connections than configured, for want of files", connections=self.limits.connections)
+            _log.info("fewer connections than configured, for want of files", connections=self.limits.connections)
         self._server = await self.loop.create_server(
             lambda: Connection(self),
             self._host,

@@ -71,7 +71,6 @@ class StoreSettings(Table, frozen=True, kw_only=True):
 
 class MediaSettings(Table, frozen=True, kw_only=True):
     url: MediaUrl
-    retention: Annotated[float, number("seconds", 60, 30 * 86_400)]
     max_octets: Annotated[int, whole("octets", 1, 100_000_000)]
 
 

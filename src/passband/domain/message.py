@@ -118,6 +118,9 @@ class Recipient(msgspec.Struct, frozen=True, gc=False):
 # In ASCII order, so that identifiers sort as they were given out; the set is the documented one, a-z and 2-7.
 _DIGITS = "234567abcdefghijklmnopqrstuvwxyz"
 _RANDOM_BITS = 80
+# Two digits at a time: half the time of one by one, and this is done for every message.
+_PAIRS = [first + second for first in _DIGITS for second in _DIGITS]
+_SHIFTS = range(_RANDOM_BITS - 10, -1, -10)
 
 
 class IdSource:
@@ -144,9 +147,6 @@ class IdSource:
             self._value = self._randbits(_RANDOM_BITS - 1)
         else:
             self._value += 1 + self._randbits(40)
-        value = self._value
-        digits = [""] * 16
-        for place in range(15, -1, -1):
-            digits[place] = _DIGITS[value & 31]
-            value >>= 5
-        return MessageId(f"{self._millisecond:013d}{''.join(digits)}"), self._millisecond / 1000
+        value, pairs = self._value, _PAIRS
+        random = "".join([pairs[value >> shift & 1023] for shift in _SHIFTS])
+        return MessageId(f"{self._millisecond:013d}{random}"), self._millisecond / 1000

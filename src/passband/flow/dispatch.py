@@ -8,7 +8,8 @@ bounded whatever the backlog.
 import asyncio
 import heapq
 import itertools
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import structlog
 
@@ -24,6 +25,8 @@ from passband.store import Line as StoredLine
 from passband.store import Pace, Store
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 EXPIRED = 4360
 CARRIER_REMOVED = 5111
@@ -180,12 +183,14 @@ class Dispatch:
         """Store message-sending for those who want it, once; then hand the message over."""
         new = [r for r in submission.recipients if not r.announced]
         if new:
-            await self._store.announce(new, now)
+            await self._insist(lambda: self._store.announce(new, now))
+        if not self._holds_leases():
+            return  # this node was stopped meanwhile; the others send it
         self._counts["submits", carrier.name] += 1
         carrier.submit([submission])
 
     async def _fail(self, recipients: Sequence[tuple[Recipient, int]]) -> None:
-        await self._store.fail(recipients, self._clock.now())
+        await self._insist(lambda: self._store.fail(recipients, self._clock.now()))
 
     # ── pace ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -206,7 +211,7 @@ class Dispatch:
         submissions = line.take(int(min(burst.values(), default=REFILL)))
         segments = sum(submission.cost for submission in submissions)
         paces = [Pace(line.key.account, key, segments, rate, burst[key]) for key, rate in limits]
-        starts = await self._store.reserve(paces, now) if paces else []
+        starts = await self._insist(lambda: self._store.reserve(paces, now)) if paces else []
         heapq.heappush(self._granted, (max(starts, default=now), next(self._sequence), waiting, line, submissions))
         self.wake.set()
 
@@ -215,14 +220,14 @@ class Dispatch:
     async def _refill(self, line: StoredLine, now: float) -> None:
         if line.carrier not in self._waiting:
             recipients = await self._store.lease_recipients(line, REFILL, now)
-            await self._fail([(r, CARRIER_REMOVED) for r in recipients])
+            self._start(self._fail([(r, CARRIER_REMOVED) for r in recipients]))
         elif self._held.get((line.carrier, line.account), 0) > REFILL or self._total >= self._most_held:
             return
         else:
             recipients = await self._store.lease_recipients(line, REFILL, now)
             cut = _cut_group(recipients) if len(recipients) == REFILL else []
             if cut:
-                await self._store.release(cut, [])
+                self._start(self._insist(lambda: self._store.release(cut, [])))
             self.take_recipients(recipients[: len(recipients) - len(cut)])
         if len(recipients) < REFILL:
             self._stored.pop(line, None)
@@ -247,6 +252,15 @@ class Dispatch:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
+    async def _insist(self, step: Callable[[], Awaitable[T]]) -> T:
+        """Repeat a step until the store can take it: what it is about is held by this node and by nobody else."""
+        while True:
+            try:
+                return await step()
+            except StoreUnavailable as error:
+                log.warning("a step of dispatch waits for the store", cause=str(error))
+                await self._clock.rest(asyncio.Event(), self._clock.now() + SCAN_SECONDS)
+
     def _start(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
@@ -255,8 +269,8 @@ class Dispatch:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            # The rows keep their leases until the node restarts or is given up; nothing is lost.
-            log.error("dispatch could not record a step", error=type(error).__name__, cause=str(error))
+            # Its rows keep their leases until this node ends or is given up; nothing is lost.
+            log.error("a step of dispatch failed", exc_info=error)
 
 
 def _submissions(recipients: Sequence[Recipient]) -> Iterable[Submission]:

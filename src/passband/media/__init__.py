@@ -7,7 +7,7 @@ and small letters, so that no name leads anywhere else, ``a`` does not stand in 
 
 Why not a hash of the name, which is shorter: listing goes by name, and so needs an index that is written with every
 file and is right after every crash. With these keys the folder itself is that index, as is the bucket: a page of 1,000
-costs one reading of the folder and 1,000 of files, with 10,000 files in the account under 0.1 s, and nothing can
+costs one reading of the folder and 1,000 of files, with 10,000 files in the account about 0.1 s, and nothing can
 disagree. Size and metadata are in the same file as the bytes, its modification time is when it was uploaded: one rename
 puts everything in place.
 """
@@ -30,7 +30,8 @@ MAX_OCTETS = 3_932_160
 # Of a content type and of a Cache-Control, in octets of Latin-1: an object store has 2 KB for both and the name.
 MAX_FIELD_OCTETS = 255
 
-CHUNK_OCTETS = 128 * 1024
+# Of a download: as much as a transport takes before it asks for a pause.
+CHUNK_OCTETS = 64 * 1024
 
 
 class MediaNotFound(RequestFault):
@@ -81,7 +82,7 @@ class Listed(NamedTuple):
 class MediaFile:
     """An open file, or a range of it: ``span`` counts octets from 0, its stop is not included.
 
-    ``chunks`` gives the octets of the span once, in pieces of at most 128 KiB; it raises StoreUnavailable.
+    ``chunks`` gives the octets of the span once, in pieces of at most 64 KiB; it raises StoreUnavailable.
     """
 
     media: Media

@@ -85,6 +85,7 @@ class FileMedia:
                 if limit is not None and octets > limit:
                     raise MediaTooLarge
                 await self._run(upload.write, chunk)
+                del chunk  # not two of them while the next one comes
             await self._run(self._commit, upload, self._folder(account), key, now)
         finally:
             await self._run(upload.close)

@@ -91,6 +91,7 @@ class ObjectMedia:
                 if limit is not None and octets > limit:
                     raise MediaTooLarge
                 await self._run(spool.write, chunk)
+                del chunk  # not two of them while the next one comes
             async with self._transfers:
                 body = await self._run(_whole, spool)
                 await self._ask(obstore.put_async(self._store, path, body, attributes=attributes, use_multipart=False))

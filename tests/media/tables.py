@@ -1,0 +1,66 @@
+"""Names of media: what is none, and what is one although it looks like a path, a device or an attack."""
+
+from passband.media.names import key_of
+
+ACCOUNT = "5500123"
+
+REFUSED = {
+    "nothing": "",
+    "dot": ".",
+    "dot dot": "..",
+    "dot dot first": "../a",
+    "dot dot within": "a/../b",
+    "dot dot last": "a/..",
+    "dot within": "a/./b",
+    "absolute": "/etc/passwd",
+    "empty segment": "a//b",
+    "slash at the end": "a/",
+    "slash alone": "/",
+    "NUL": "a\x00.png",
+    "line feed": "a\nb",
+    "carriage return": "a\r\nSet-Cookie: x",
+    "escape": "\x1b[2J",
+    "delete": "a\x7f",
+    "C1 control": "a\x85b",
+    "1,025 octets": "a" * 1025,
+    "1,025 octets, fewer characters": "é" * 512 + "a",
+    "half a surrogate pair": "\ud83d",
+}
+
+# Each is a name like any other, and a trap for whoever takes names for paths.
+ALLOWED = {
+    "plain": "menu.png",
+    "one character": "a",
+    "folder": "a/b",
+    "deep": "/".join("a" * 512),
+    "1,024 octets": "a" * 1024,
+    "1,024 octets beyond ASCII": "é" * 512,
+    "a file name's limit": "a" * 255,
+    "beyond a file name's limit": "a" * 256,
+    "three dots": "...",
+    "hidden": ".htaccess",
+    "backslash traversal": "..\\..\\secret",
+    "Windows device": "CON",
+    "Windows device with extension": "nul.txt",
+    "Windows drive": "C:\\autoexec.bat",
+    "Windows stream": "a::$DATA",
+    "Windows trailing dot": "a.",
+    "home": "~root",
+    "percent encoding left over": "%2e%2e%2fsecret",
+    "percent": "100%",
+    "fullwidth dots": "\uff0e\uff0e/a",
+    "fullwidth slash": "..\uff0fa",
+    "blank": " ",
+    "shell": "$(reboot);`id`",
+    "option": "--help",
+    "question mark": "a?b#c",
+    "capital": "MENU.PNG",
+    "composed": "caf\u00e9",
+    "decomposed": "cafe\u0301",
+    "dotless i": "\u0131",
+    "right to left": "\u202egnp.exe",
+    "emoji": "\U0001f600/\U0001f601",
+    "our own folder": "incoming",
+    "a key": key_of("menu.png"),
+    "the end of a long key": "a" * 120 + "." + "0" * 52,
+}
