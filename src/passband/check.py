@@ -11,6 +11,7 @@ from passband.domain.errors import StoreUnavailable
 from passband.domain.event import Callback
 from passband.domain.message import Recipient
 from passband.domain.rules import Rules
+from passband.service import server_tls
 from passband.store.open import open_store
 
 CONNECT_SECONDS = 5.0
@@ -19,8 +20,11 @@ CONNECT_SECONDS = 5.0
 async def run_check(settings: Settings, say: Callable[[str], None]) -> int:
     """Try everything that the settings name and say how it went; return 0 if all of it can be reached, else 1.
 
-    Nothing is sent: the store is opened and closed, endpoints are connected to, addresses are listened on.
+    Nothing is sent: the store is opened and closed, endpoints are connected to, addresses are listened on. Raises
+    ConfigurationError where the files of ``server.tls`` are no certificate and key.
     """
+    if settings.server.tls:
+        server_tls(settings.server.tls)
     tries: list[tuple[str, Awaitable[None]]] = [("store " + _shown(settings.store.url), _store(settings))]
     for name, address in (("server", settings.server.listen), ("admin", settings.admin.listen)):
         tries.append((f"{name} on {address}", _listen(address.host, address.port)))

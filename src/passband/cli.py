@@ -165,7 +165,7 @@ def serve(config: Path | None, workers: int | None, worker: str | None) -> None:
         place, _, count = worker.partition("/")
         _run(run_node(settings, worker=int(place), workers=int(count)))
     several = workers or settings.workers
-    _run(run_node(settings) if several == 1 else run_workers(config, several))
+    _run(run_node(settings) if several == 1 else run_workers(settings, config, several))
 
 
 @main.command()
