@@ -20,9 +20,9 @@ from rich.table import Table
 from smpplib import gsm, smpp
 from smpplib.client import SimpleSequenceGenerator
 
-from passband.smpp import outcome, receipt, text
+from passband.smpp import outcome, text
 from passband.smpp.codec import Decoder, decode
-from passband.smpp.pdu import HEADER, BindTransceiver, DeliverSm, DeliverSmResp, SubmitSm, SubmitSmResp
+from passband.smpp.pdu import HEADER, BindTransceiver, DeliverSm, DeliverSmResp, ReceiptSm, SubmitSm, SubmitSmResp
 from passband.smpp.session import Session
 from passband.smpp.session_events import BindRequested, Received
 from passband.smpp.session_states import Role
@@ -48,11 +48,13 @@ RESPONSE = SubmitSmResp(7, 0, "1A2B3C4D").encode()
 numbers = itertools.cycle([f"1202555{number:04}" for number in range(1000)])
 template = SubmitTemplate(SubmitSm(registered_delivery=1))
 decoder = Decoder()
+receipt_decoder = Decoder(receipts=True)
+judge = outcome.Judge()
 
 
 def bound_session() -> Session:
     """A client with a window that no benchmark fills."""
-    client, server = Session(Role.CLIENT, 0.0, window=10**9), Session(Role.SERVER, 0.0)
+    client, server = Session(Role.CLIENT, 0.0, window=10**9, receipts=True), Session(Role.SERVER, 0.0)
     client.bind(BindTransceiver(), 0.0)
     (event,) = server.receive_data(client.data_to_send(), 0.0)
     assert isinstance(event, BindRequested)
@@ -107,9 +109,9 @@ def our_deliver() -> DeliverSm:
 
 def our_receipt() -> object:
     """Read, parsed and judged."""
-    found = receipt.read(our_deliver())
-    assert found is not None
-    return found.ids, outcome.receipt_verdict(found)
+    (pdu,) = receipt_decoder.feed(DELIVER)
+    assert type(pdu) is ReceiptSm
+    return pdu.id, judge.usual(pdu)
 
 
 def our_acknowledgement() -> bytes:
@@ -125,11 +127,9 @@ def our_session() -> object:
     session.receive_data(RESPONSE[:12] + sequence.to_bytes(4, "big") + RESPONSE[16:], 1.0)
     (event,) = session.receive_data(DELIVER, 1.0)
     assert type(event) is Received
-    assert type(event.pdu) is DeliverSm
-    found = receipt.read(event.pdu)
-    assert found is not None
+    assert type(event.pdu) is ReceiptSm
     session.respond_deliver(event.pdu.sequence_number)
-    return outcome.receipt_verdict(found), session.data_to_send()
+    return judge.usual(event.pdu), session.data_to_send()
 
 
 least_receipt = re.compile(r"id:(\S+) .*stat:(\S+) err:(\S+)").match

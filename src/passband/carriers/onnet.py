@@ -4,10 +4,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from passband.carriers import ReportFunction
+from passband.carriers.groups import shown
 from passband.carriers.steps import Steps
 from passband.clock import Clock, SystemClock
-from passband.domain.message import Kind, Message, Recipient
-from passband.domain.number import is_possible
+from passband.domain.message import Kind, Recipient
 from passband.domain.report import Accepted, Inbound, Outcome, Report, Submission
 from passband.domain.routing import ON_NET
 
@@ -26,7 +26,8 @@ class OnNetCarrier:
     submissions, or again after a node was given up: repeats of a reference are dropped by the store. The first
     submission tells all of our numbers; the others only get their outcomes. The addresses that the receivers see are
     without those that failed beforehand, the sender itself (4401) and impossible numbers (4303), so that none of them
-    gets an event by being shown (Semantics, section 4). A number of ours that is not enabled goes to an outside
+    gets an event by being shown (Semantics, section 4). Files are copied to the receivers' accounts; without files the
+    sender's URLs are listed. A number of ours that is not enabled goes to an outside
     carrier; within a group it is told here all the same, because that restricts who may send, not who is told.
 
     Resource and error handling: as of ``Steps``; when cancelled, everything it was handed is reported first.
@@ -80,12 +81,13 @@ class OnNetCarrier:
                 Inbound(
                     carrier=self.name,
                     sender=message.sender,
-                    to=_shown(message),
+                    to=shown(message),
                     text=message.text,
                     kind=message.kind,
                     segment_count=message.segment_count,
-                    media=message.media,
+                    media=() if submission.attachments else message.media,
                     ref=message.id,
+                    attachments=submission.attachments,
                 )
             )
         return Report(outcomes, (), inbound)
@@ -95,10 +97,3 @@ def _accepted(recipient: Recipient) -> Accepted:
     message = recipient.message
     segments = message.segment_count if message.kind is Kind.SMS else 1
     return Accepted(tuple(f"{message.id}-{recipient.n}-{segment}" for segment in range(segments)), None)
-
-
-def _shown(message: Message) -> tuple[str, ...]:
-    """Return the recipients as the receivers see them, without those that failed before they came here."""
-    if len(message.to) == 1:
-        return message.to
-    return tuple(number for number in message.to if number != message.sender and is_possible(number))

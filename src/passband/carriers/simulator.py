@@ -114,14 +114,14 @@ class SimulatorCarrier:
         self.name = name
         self._clock = clock
         self._delay = delay
-        self._rate = rate
-        self._burst = max(1.0, (rate or 0.0) * BURST_SECONDS)
+        self.limit(rate)
         self._used_at = 0.0
         self._receipts = receipts
         self._receipt_window = receipt_window
         self._receipts_for = receipts_for
-        self._plan = plan
-        self._on_delivered = on_delivered
+        self.plan = plan  # may be replaced at any time, as may this:
+        self.on_delivered = on_delivered
+        self._link_up = True
         # Receipts of an earlier run may still be awaited: references must differ from its references.
         self._prefix = f"{random.getrandbits(48):012x}"
         self._references = itertools.count(1)
@@ -138,12 +138,27 @@ class SimulatorCarrier:
     # ── the way out ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def room(self, now: float) -> int:
-        room = MOST_HELD - self._held
+        room = MOST_HELD - self._held if self._link_up else 0
         if self._rate is not None:
             # By the moment rather than by the level, which rounding keeps just below 1 at that very moment.
             level = self._burst - (self._used_at - now) * self._rate
             room = min(room, max(1, int(min(level, self._burst))) if now >= self._room_at(1.0) else 0)
         return max(0, room)
+
+    def limit(self, rate: float | None) -> None:
+        """Take so many segments per second from now on; None: as many as come."""
+        self._rate = rate
+        self._burst = max(1.0, (rate or 0.0) * BURST_SECONDS)
+
+    @property
+    def rate(self) -> float | None:
+        return self._rate
+
+    def set_link(self, up: bool) -> None:
+        """Take the link down, or up again: while it is down nothing goes out or comes in, and all of it waits."""
+        self._link_up = up
+        self._blocked = True
+        self._steps.wake.set()
 
     def _room_at(self, segments: float) -> float:
         """Return the moment from which on the limit takes so many segments at once."""
@@ -175,13 +190,15 @@ class SimulatorCarrier:
 
         Raises StoreUnavailable where it could not be kept, or where the carrier is not running.
         """
-        if self._report is None:
+        if self._report is None or not self._link_up:
             raise StoreUnavailable(f"the carrier {self.name} is not running")
         await self._report(Report(inbound=(inbound,)))
 
     # ── the step ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _step(self, report: ReportFunction) -> float | None:
+        if not self._link_up and not self._steps.stopping:
+            return None
         batch = self._batch = self._batch or self._next_batch(self._clock.now())
         if batch is not None:
             await report(batch.report)
@@ -219,11 +236,11 @@ class SimulatorCarrier:
         batch: _Batch,
     ) -> None:
         """Add what becomes of a recipient: to the report, or to what follows it."""
-        plan = self._plan(recipient)
+        plan = self.plan(recipient)
         code = plan.code
         message = recipient.message
         is_sms = message.kind is Kind.SMS
-        if not code and self._on_delivered is not None:
+        if not code and self.on_delivered is not None:
             batch.arrived.append(recipient)
         awaited = self._receipts and (is_sms or self._receipts_for(recipient))
         if code and not awaited:
@@ -254,8 +271,8 @@ class SimulatorCarrier:
             heapq.heappush(self._due, (now + delay, next(self._sequence), receipts))
             self._held += len(receipts)
         self._held -= batch.held
-        if batch.arrived and self._on_delivered is not None:
-            self._on_delivered(batch.arrived)
+        if batch.arrived and self.on_delivered is not None:
+            self.on_delivered(batch.arrived)
 
     def _is_roomy(self, now: float) -> bool:
         """Whether there is so much room that it is worth to wake somebody: not for each single segment of a burst."""

@@ -2,7 +2,7 @@
 
 import enum
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -24,12 +24,15 @@ class Deciding(enum.IntEnum):
 class Accepted(msgspec.Struct, frozen=True, gc=False):
     """The carrier took it. ``refs`` are its identifiers, one for each segment (one for an MMS), kept as given.
 
-    ``receipt_window`` is how long to wait for receipts, in seconds; None where none will come.
+    ``receipt_window`` is how long to wait for receipts, in seconds; None where none will come. ``unanswered`` is for a
+    carrier that takes first and says later, by an ``Answer``, whether it really did: the code that the recipient fails
+    with if no answer comes within the window. Its text is kept until then, because the answer may be to come again.
     """
 
     refs: tuple[str, ...]
     receipt_window: float | None
     deciding: Deciding = Deciding.EVERY
+    unanswered: int = 0
 
 
 class Deferred(msgspec.Struct, frozen=True, gc=False):
@@ -53,10 +56,30 @@ class Rejected(msgspec.Struct, frozen=True, gc=False):
 Outcome = Accepted | Deferred | Rejected
 
 
+class Attachment(msgspec.Struct, frozen=True, gc=False):
+    """A file of an MMS, in memory.
+
+    ``name`` is safe in a path and a header, ``content_type`` is ``type/subtype`` in lower case. ``index`` counts the
+    parts of the message from 0, those that are text among them.
+    """
+
+    name: str
+    content_type: str
+    octets: bytes
+    index: int = 0
+
+    def __repr__(self) -> str:
+        return f"Attachment({self.name!r}, {self.content_type!r}, {len(self.octets)} octets, {self.index})"
+
+
 class Submission(msgspec.Struct, frozen=True, gc=False):
-    """What a carrier is handed at once: one recipient of an SMS, or all of an MMS that go this way together."""
+    """What a carrier is handed at once: one recipient of an SMS, or all of an MMS that go this way together.
+
+    ``attachments`` are the files that the message's ``media`` name, in their order.
+    """
 
     recipients: tuple[Recipient, ...]
+    attachments: tuple[Attachment, ...] = ()
 
     @property
     def cost(self) -> int:
@@ -80,11 +103,35 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):
     otherwise: "Inbound | None" = None
 
 
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """A carrier's later word on what it took under ``ref``: what its acceptance has come to.
+
+    ``numbers`` are the recipients it speaks of; without any it speaks of all that are known by ``ref``. Accepted
+    without a window is a delivery; with one, receipts are awaited from now on, under these ``refs`` too.
+    """
+
+    carrier: str
+    ref: str
+    outcome: Outcome
+    numbers: tuple[str, ...] = ()
+
+
+class Kept(msgspec.Struct, frozen=True, gc=False):
+    """Where one account's copy of an inbound message's files lies: ``media`` are URLs, ``id`` names them.
+
+    The first of the account's own messages gets this ``id``.
+    """
+
+    id: str
+    media: tuple[str, ...]
+
+
 class Inbound(msgspec.Struct, frozen=True, gc=False):
     """A message that came in from a carrier, complete.
 
-    ``to`` are all its recipients, ours and foreign. ``ref`` is the carrier's identifier, by which repeats within a day
-    are known; None where the carrier has none.
+    ``to`` are all its recipients, ours and foreign; ``told`` are those of ours that it is for, without any it is for
+    all of ours. ``ref`` is the carrier's identifier, by which repeats within a day are known; None where the carrier
+    has none. ``attachments`` are its files; once these are durable, ``kept`` tells by account where they are.
     """
 
     carrier: str
@@ -95,6 +142,9 @@ class Inbound(msgspec.Struct, frozen=True, gc=False):
     segment_count: int = 1
     media: tuple[str, ...] = ()
     ref: str | None = None
+    told: tuple[str, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+    kept: Mapping[str, Kept] = {}
 
 
 class Part(msgspec.Struct, frozen=True, gc=False):
@@ -129,3 +179,4 @@ class Report(msgspec.Struct, frozen=True, gc=False):
     receipts: Sequence[Receipt] = ()
     inbound: Sequence[Inbound] = ()
     parts: Sequence[Part] = ()
+    answers: Sequence[Answer] = ()

@@ -26,6 +26,7 @@ class Handed(msgspec.Struct, frozen=True, gc=False):
     deadline_at: float
     callbacks: tuple[Callback, ...]
     deciding: Deciding = Deciding.EVERY
+    unanswered: int = 0
 
 
 class Settled(msgspec.Struct, frozen=True, gc=False):
@@ -71,17 +72,32 @@ class Rules:
             if outcome.receipt_window is None:
                 return Settled(self.tell(recipient, State.SENDING, Cause.ACCEPTED_FOR_GOOD, now))
             callbacks = self.tell(recipient, State.SENDING, Cause.ACCEPTED_AWAITING_RECEIPT, now)
-            return Handed(outcome.refs, now + outcome.receipt_window, callbacks, outcome.deciding)
+            if outcome.unanswered and recipient.attempts:
+                callbacks = ()  # it comes again at its carrier's wish; message-sent was told the first time
+            deadline_at = now + outcome.receipt_window
+            return Handed(outcome.refs, deadline_at, callbacks, outcome.deciding, outcome.unanswered)
         if isinstance(outcome, Rejected):
             return Settled(self.tell(recipient, State.SENDING, Cause.REJECTED, now, outcome.code))
         return self._on_deferred(recipient, outcome, now)
 
-    def _on_deferred(self, recipient: Recipient, outcome: Deferred, now: float) -> Change:
+    def on_answer(self, recipient: Recipient, outcome: Outcome, now: float) -> Change:
+        """Return what a carrier's later answer makes of a recipient that it took."""
+        if isinstance(outcome, Accepted):
+            if outcome.receipt_window is None:
+                return Settled(self.tell(recipient, State.HANDED, Cause.RECEIPT_POSITIVE, now))
+            return Handed(outcome.refs, now + outcome.receipt_window, (), outcome.deciding)
+        if isinstance(outcome, Rejected):
+            return Settled(self.tell(recipient, State.HANDED, Cause.RECEIPT_NEGATIVE, now, outcome.code))
+        return self._on_deferred(recipient, outcome, now, State.HANDED)
+
+    def _on_deferred(
+        self, recipient: Recipient, outcome: Deferred, now: float, state: State = State.SENDING
+    ) -> Settled | Requeued:
         attempts = recipient.attempts + (1 if outcome.max_attempts else 0)
         due_at = now + outcome.delay
         spent = outcome.max_attempts and attempts >= outcome.max_attempts
         if spent or due_at > recipient.message.created_at + self.retry_window:
-            return Settled(self.tell(recipient, State.SENDING, Cause.RETRIES_OVER, now, outcome.code))
+            return Settled(self.tell(recipient, state, Cause.RETRIES_OVER, now, outcome.code))
         return Requeued(msgspec.structs.replace(recipient, due_at=due_at, attempts=attempts, code=outcome.code))
 
     def on_receipt(self, recipient: Recipient, code: int, now: float) -> tuple[Callback, ...]:
@@ -90,7 +106,11 @@ class Rules:
         return self.tell(recipient, State.HANDED, cause, now, code, receipted=True)
 
     def on_receipt_window_over(self, recipient: Recipient, now: float) -> tuple[Callback, ...]:
-        return self.tell(recipient, State.HANDED, Cause.RECEIPT_WINDOW_OVER, now, RECEIPT_EXPIRED, receipted=True)
+        """Return who is told that nothing came: no receipt, or not even the answer that was owed."""
+        code = -recipient.code if recipient.code < 0 else RECEIPT_EXPIRED
+        return self.tell(
+            recipient, State.HANDED, Cause.RECEIPT_WINDOW_OVER, now, code, receipted=code == RECEIPT_EXPIRED
+        )
 
     def tell(
         self, recipient: Recipient, state: State, cause: Cause, now: float, code: int = 0, *, receipted: bool = False
@@ -148,16 +168,20 @@ class Rules:
     def on_inbound(self, inbound: Inbound, now: float) -> tuple[Callback, ...]:
         """Return one message-received for each of our numbers among the recipients (Callbacks, section 4)."""
         callbacks = []
-        for number in dict.fromkeys(inbound.to):
+        named = set()  # accounts with a message that has the name of their files
+        for number in dict.fromkeys(inbound.told or inbound.to):
             ours = self.directory.number(number)
             if ours is None or ours.application is None:
                 continue
             application = self.directory.application(ours.account, ours.application)
             if application is None or application.inbound_url is None:
                 continue
+            kept = inbound.kept.get(ours.account)
+            first = kept is not None and ours.account not in named
+            named.add(ours.account)
             message = Message(
                 account=ours.account,
-                id=str(self._new_uuid()),
+                id=kept.id if kept is not None and first else str(self._new_uuid()),
                 direction=Direction.IN,
                 kind=inbound.kind,
                 application=application.id,
@@ -166,7 +190,7 @@ class Rules:
                 to=inbound.to,
                 text=inbound.text,
                 length=len(inbound.text),
-                media=inbound.media,
+                media=inbound.media if kept is None else (*inbound.media, *kept.media),
                 tag=None,
                 priority=None,
                 expires_at=None,

@@ -61,6 +61,9 @@ TRANSITIONS: dict[tuple[State, Cause], Transition] = {
     (State.SENDING, Cause.RETRIES_OVER): Transition(State.FAILED, (EventKind.FAILED,)),
     (State.SENDING, Cause.ACCEPTED_FOR_GOOD): Transition(State.DELIVERED, _SENT_DELIVERED),
     (State.SENDING, Cause.ACCEPTED_AWAITING_RECEIPT): Transition(State.HANDED, (EventKind.SENT,)),
+    # A carrier that takes first and says later whether it really did (MM4, section 8).
+    (State.HANDED, Cause.DEFERRED): Transition(State.QUEUED),
+    (State.HANDED, Cause.RETRIES_OVER): Transition(State.FAILED, (EventKind.FAILED,)),
     (State.HANDED, Cause.RECEIPT_POSITIVE): Transition(State.DELIVERED, (EventKind.DELIVERED,)),
     (State.HANDED, Cause.RECEIPT_NEGATIVE): Transition(State.FAILED, (EventKind.FAILED,)),
     (State.HANDED, Cause.RECEIPT_WINDOW_OVER): Transition(State.FAILED, (EventKind.FAILED,)),

@@ -119,6 +119,15 @@ class Decoder:
         An unreadable PDU is in the list in its place, as a value: what follows it is good and must not be lost with it.
         StreamLost is the last that a decoder ever gives; what is fed after it is ignored.
         """
+        size = len(data)
+        if size >= 16 and not self._held:
+            # One whole PDU, which is what arrives as long as little arrives; whatever it is not goes the long way.
+            length, command_id, status, sequence = _header_at(data)
+            if length == size <= self._max_pdu and not self._lost and (read := self._reader_of(command_id)) is not None:
+                try:
+                    return [read(data, 16, size, status, sequence)]
+                except RecoverablePduError:
+                    pass
         if self._held:
             self._rest.append(data)
             self._held += len(data)
@@ -129,13 +138,13 @@ class Decoder:
         found: list[Pdu | RecoverablePduError | StreamLost] = []
         if self._lost:
             return found
-        reader_of = self._reader_of
+        reader_of, max_pdu = self._reader_of, self._max_pdu
         start, size, wanted = 0, len(data), 16
         while size - start >= 16:
             length, command_id, status, sequence = _header_at(data, start)
-            if not 16 <= length <= self._max_pdu:
-                break
             end = start + length
+            if length < 16 or length > max_pdu:
+                break
             if end > size:
                 wanted = length
                 break
@@ -306,19 +315,20 @@ def _message_id_reader(command: type[SubmitSmResp] | type[DeliverSmResp]) -> _Re
     read_slowly = _reader(command)
 
     def read(octets: bytes, start: int, end: int, status: int, sequence: int) -> Pdu:
-        if octets.find(0, start, end) == end - 1 and 0 < end - start <= MAX_STRING:
-            return command(sequence, status, octets[start : end - 1].decode("latin-1"))
+        last = end - 1
+        if octets.find(0, start) == last and last - start < MAX_STRING:
+            return command(sequence, status, octets[start:last].decode("latin-1"))
         return read_slowly(octets, start, end, status, sequence)
 
     return read
 
 
 # The same with a receipt's text, as ``receipt`` reads the usual form: source_addr_ton, source_addr, the text's length,
-# and of the text id, stat and err. On text: one decoding of all is less than one for each group.
+# and of the text id, and stat with err.
 _usual_receipt = re.compile(
-    r"[^\0]*+\0(.).([^\0]*+)\0..[^\0]*+\0\x04..\0\0....(.)"
-    r"id:([0-9A-Za-z-]++) sub:[0-9]++ dlvrd:[0-9]++ submit date:[0-9]++ done date:[0-9]++ "
-    r"stat:([A-Z]++) err:([0-9A-Za-z]++)(?: [Tt]ext:|\Z)",
+    rb"[^\0]*+\0(.).([^\0]*+)\0..[^\0]*+\0\x04..\0\0....(.)"
+    rb"id:([0-9A-Za-z-]++) sub:[0-9]++ dlvrd:[0-9]++ submit date:[0-9]++ done date:[0-9]++ "
+    rb"stat:([A-Z]++ err:[0-9A-Za-z]++)(?: [Tt]ext:|\Z)",
     re.DOTALL,
 ).match
 
@@ -326,12 +336,12 @@ _read_deliver = _short_message_reader(DeliverSm)
 
 
 def _receipt_reader(octets: bytes, start: int, end: int, status: int, sequence: int) -> Pdu:
-    found = _usual_receipt(octets[start:end].decode("latin-1"))
+    found = _usual_receipt(octets, start, end)
     if found is not None:
-        ton, source, length, identity, stat, err = found.groups()
+        (ton,), source, (length,), identity, state = found.groups()
         # The text must end with the PDU: behind it there might be parameters, which say more.
-        if found.end(3) + ord(length) == end - start:
-            return ReceiptSm(sequence, status, ord(ton), source, identity, stat, err)
+        if found.end(3) + length == end:
+            return ReceiptSm(sequence, status, ton, source.decode("latin-1"), identity.decode("ascii"), state)
     return _read_deliver(octets, start, end, status, sequence)
 
 

@@ -78,7 +78,7 @@ def keys(receipt_id: str, rule: IdRule = IdRule.AUTO) -> tuple[str, ...]:
     if rule is IdRule.EXACT:
         return (receipt_id,)
     first = canonical(receipt_id)
-    found = (first,)
+    found: tuple[str, ...] = (first,)
     if rule is not IdRule.RESPONSE_DECIMAL and _is_decimal(receipt_id):
         key = f"{int(receipt_id):X}"
         if key != first:

@@ -29,7 +29,7 @@ from passband.smpp.error_mapping import (
     Retry,
     Verdict,
 )
-from passband.smpp.pdu import NO_TLVS
+from passband.smpp.pdu import NO_TLVS, ReceiptSm
 from passband.smpp.receipt import Receipt
 
 _RDELIVERYFAILURE: Final = 0xFE
@@ -125,6 +125,29 @@ def receipt_verdict(receipt: Receipt, policy: ReceiptPolicy = DEFAULT_POLICY) ->
     return verdict
 
 
+class Judge:
+    """``receipt_verdict`` under one policy; of the usual receipts, which say the same few things, it remembers it."""
+
+    def __init__(self, policy: ReceiptPolicy = DEFAULT_POLICY) -> None:
+        self._policy = policy
+        self._known: dict[bytes, Verdict] = {}
+
+    def usual(self, pdu: ReceiptSm) -> Verdict:
+        """What a receipt in the usual form means."""
+        verdict = self._known.get(pdu.state)
+        if verdict is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            verdict = receipt_verdict(Receipt((pdu.id,), pdu.source_addr, pdu.stat, pdu.err), self._policy)
+            self._known[pdu.state] = verdict
+        return verdict
+
+    def verdict(self, receipt: Receipt) -> Verdict:
+        """What any receipt means."""
+        return receipt_verdict(receipt, self._policy)
+
+
+_MOST_KNOWN: Final = 1024  # a peer may send any words
 _verdict_of_word = RECEIPT_STATES.get
 
 # No dialect has longer ones; int() refuses, with an exception, the thousands of digits that a peer may send.

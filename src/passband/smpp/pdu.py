@@ -268,6 +268,7 @@ class ReceiptSm(Pdu, frozen=True, gc=False):
     """A deliver_sm with a receipt in its usual form and nothing else, read no further than a receipt needs.
 
     A ``Decoder`` that is asked to gives it in place of DeliverSm: that takes half the time. It cannot be written.
+    ``state`` is the text from the state to the err, ``DELIVRD err:000``: receipts say few different ones.
     """
 
     command_id: ClassVar[int] = 0x00000005
@@ -275,8 +276,15 @@ class ReceiptSm(Pdu, frozen=True, gc=False):
     source_addr_ton: int = 0
     source_addr: str = ""
     id: str = ""
-    stat: str = ""
-    err: str = ""
+    state: bytes = b""
+
+    @property
+    def stat(self) -> str:
+        return self.state.partition(b" ")[0].decode("ascii")
+
+    @property
+    def err(self) -> str:
+        return self.state.rpartition(b":")[2].decode("ascii")
 
     def body(self) -> bytes:
         raise UnwritablePdu("a receipt was read in part only")
@@ -413,9 +421,9 @@ _WRITERS: Final[Mapping[str, Callable[[Any], bytes]]] = {
     "tlvs": tlv.write,
 }
 
+_ALL: Final[tuple[type[Pdu], ...]] = (*COMMANDS.values(), ReceiptSm)
 _LAYOUTS: Final[Mapping[type[Pdu], tuple[tuple[str, str], ...]]] = {
-    command: tuple((field.name, _KINDS[field.type]) for field in fields(command)[2:])
-    for command in (*COMMANDS.values(), ReceiptSm)
+    command: tuple((field.name, _KINDS[field.type]) for field in fields(command)[2:]) for command in _ALL
 }
 
 

@@ -22,10 +22,12 @@ from passband.smpp.pdu import (
     HEADER,
     Bind,
     BindResp,
+    DeliverSm,
     DeliverSmResp,
     EnquireLink,
     Pdu,
     SubmitSm,
+    SubmitSmResp,
     Unbind,
     response_to,
 )
@@ -155,6 +157,14 @@ class Session:
         body = pdu if isinstance(pdu, bytes) else pdu.body()
         return self._request(SubmitSm.command_id, body, now)
 
+    def deliver(self, body: bytes, now: float) -> int:
+        """Sends a deliver_sm, whose body is given as octets, and gives its sequence number. Servers only.
+
+        Raises:
+            SessionMisuse: there is no ``room``.
+        """
+        return self._request(DeliverSm.command_id, body, now)
+
     def request(self, pdu: Pdu, now: float) -> int:
         """Sends any other request that is answered (a server's deliver_sm, for one), and gives its sequence number.
 
@@ -180,6 +190,13 @@ class Session:
         if self._state is not State.CLOSED:
             self._owed -= 1
             self._out.append(HEADER.pack(17, DeliverSmResp.command_id, command_status, sequence_number) + b"\0")
+
+    def respond_submit(self, sequence_number: int, message_id: str) -> None:
+        """Answers a submit_sm with the segment's id; without effect once the session is closed."""
+        if self._state is not State.CLOSED:
+            self._owed -= 1
+            octets = message_id.encode("latin-1")
+            self._out.append(_pack(17 + len(octets), SubmitSmResp.command_id, ROK, sequence_number) + octets + b"\0")
 
     def respond(self, pdu: Pdu) -> None:
         """Answers a request with a response that carries its sequence number; without effect once closed.
@@ -240,7 +257,10 @@ class Session:
 
     def connection_lost(self) -> list[Event]:
         """The connection is gone or must be given up (a write that does not end)."""
-        return [] if self._state is State.CLOSED else self._close(CloseReason.CONNECTION_LOST)
+        if self._state is State.CLOSED:
+            return []
+        # A peer that closes instead of waiting has unbound all the same.
+        return self._close(_LOST_WHILE.get(self._state, CloseReason.CONNECTION_LOST))
 
     # Timers
 
@@ -326,4 +346,6 @@ class Session:
         self._enquired_at = now
 
 
+_LOST_WHILE: Final = {State.LEAVING: CloseReason.PEER_UNBOUND, State.UNBINDING: CloseReason.UNBOUND}
 _due = itemgetter(0)
+_pack = HEADER.pack

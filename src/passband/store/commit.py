@@ -58,6 +58,7 @@ class GroupCommit:
         self._turn = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._closing = False
+        self._failures = 0  # commits in a row that the store could not make
         self.commits = 0
         self.operations = 0
         self.largest = 0
@@ -67,9 +68,14 @@ class GroupCommit:
         self._task = asyncio.create_task(self._run(), name="group commit")
 
     async def submit(self, operation: Operation[R]) -> R:
-        """Return the operation's result once it is durable. Raises its error, or StoreUnavailable."""
+        """Return the operation's result once it is durable. Raises its error, or StoreUnavailable.
+
+        Raises RuntimeError once the queue has ended by an error that it does not know: nobody is to wait for ever.
+        """
         if self._closing:
             raise StoreUnavailable("the store is closed")
+        if self._task and self._task.done():
+            raise RuntimeError("the group commit has ended")
         self._waiting.append(operation)
         self._wake.set()
         return await operation.future
@@ -87,12 +93,22 @@ class GroupCommit:
             await self._task
 
     async def _run(self) -> None:
+        batch: list[Operation[Any]] = []
+        try:
+            await self._serve(batch)
+        finally:
+            for operation in [*batch, *self._waiting]:
+                if not operation.future.done():
+                    operation.future.set_exception(StoreUnavailable("the group commit has ended"))
+
+    async def _serve(self, batch: list[Operation[Any]]) -> None:
+        """Commit what waits, in batches; ``batch`` is the one under way."""
         while self._waiting or not self._closing:
             if not self._waiting:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
-            batch, self._waiting = self._waiting[:LARGEST], self._waiting[LARGEST:]
+            batch[:], self._waiting = self._waiting[:LARGEST], self._waiting[LARGEST:]
             async with self._turn:
                 if not await self._commit(batch):
                     for operation in batch:
@@ -108,18 +124,27 @@ class GroupCommit:
         except StoreUnavailable as error:
             for operation in batch:
                 operation.error = error
-            log.error("the store could not commit", operations=len(batch), cause=str(error))
+            self._failures += 1
+            # Said once: a full disk fails hundreds of times a second, and the log may be on it.
+            if self._failures == 1:
+                log.error("the store could not commit", operations=len(batch), cause=str(error))
         except Exception as error:
             if len(batch) > 1:
                 return False
             log.exception("an operation of the store failed", operation=type(batch[0]).__name__)
             batch[0].error = StoreUnavailable(f"{type(batch[0]).__name__} failed: {type(error).__name__}")
         else:
+            if self._failures:
+                log.warning("the store commits again", failed_commits=self._failures)
+                self._failures = 0
             self.commits += 1
             self.operations += len(batch)
             self.largest = max(self.largest, len(batch))
             self.seconds += time.monotonic() - started
-            after()
+            try:
+                after()
+            except Exception:  # the top of a loop: what is committed must be told to its callers all the same
+                log.exception("what was stored could not be handed on; it is taken over when this node ends")
         for operation in batch:
             if operation.future.done():  # its caller has gone
                 continue

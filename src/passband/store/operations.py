@@ -69,7 +69,11 @@ class Release(Operation[None]):
 
 @dataclass(slots=True, eq=False)
 class Expire(Operation[int]):
+    """Settle what waited too long; the keys are of recipients that were found overdue where reading holds up nobody."""
+
     now: float
+    receipts: Sequence[tuple[str, str, int]] = ()
+    retries: Sequence[tuple[str, str, int]] = ()
 
 
 @dataclass(slots=True, eq=False)

@@ -6,6 +6,7 @@ import msgspec
 
 from passband.domain.event import SLOTS, Callback, EventKind, status_of
 from passband.domain.message import Direction, Kind, Message, Priority, Recipient
+from passband.domain.report import Accepted, Deferred, Outcome, Rejected
 
 Row = tuple[Any, ...]
 
@@ -25,7 +26,6 @@ _PRIORITIES = (None, Priority.DEFAULT, Priority.HIGH)
 _PRIORITY_NUMBERS = {priority: number for number, priority in enumerate(_PRIORITIES)}
 _EVENT_KINDS = {str(kind): kind for kind in EventKind}
 _DIRECTIONS = {str(direction): direction for direction in Direction}
-HIGH = _PRIORITY_NUMBERS[Priority.HIGH]
 
 _encode = msgspec.json.Encoder().encode
 _decode_media = msgspec.json.Decoder(tuple[str, ...]).decode
@@ -85,6 +85,19 @@ def callback_of(row: Row) -> Callback:
         message, n, _EVENT_KINDS[kind], application, number, at, expires_at, code, receipted == 1, carrier, due_at,
         attempts, tried_at,
     )  # fmt: skip
+
+
+_OUTCOMES: dict[str, type[Outcome]] = {kind.__name__: kind for kind in (Accepted, Deferred, Rejected)}
+
+
+def outcome_text(outcome: Outcome) -> str:
+    """Return an outcome as JSON, for the few that have to wait."""
+    return _encode((type(outcome).__name__, outcome)).decode()
+
+
+def outcome_of(text: str) -> Outcome:
+    name, fields = msgspec.json.decode(text)
+    return msgspec.convert(fields, _OUTCOMES[name])
 
 
 def recipient_key(recipient: Recipient) -> tuple[str, str, int]:

@@ -43,7 +43,7 @@ T = TypeVar("T")
 CHECKPOINT_FRAMES = 4000  # 16 MiB of log: hot pages are copied to the file once for many commits
 EMPTY_LOG_SECONDS = 15.0  # well below the minute within which nothing of a message may be left
 EMPTY_LOG_PATIENCE = 0.1  # how long other nodes' readers and writers are waited for; commits wait behind it
-SWEEP_SLICES = 120  # 1 GB of the file is looked through each time; what is larger takes several times
+SWEEP_SLICES = 500  # 1 GB of the file is looked through each time; what is larger takes several times
 CLEAR_PAGES = 500  # cleared at once, 5 ms
 CLEAR_TRIES = 10
 SILENT_SECONDS = 10.0  # a node that has not been heard of for so long is given up
@@ -80,6 +80,7 @@ class SqliteStore:
         self._frames = 0
         self._log_emptied = 0.0
         self._written = False
+        self._beaten = time.monotonic()
         self.node = 0
 
     async def open(self, now: float) -> None:
@@ -101,11 +102,12 @@ class SqliteStore:
     def _connect(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         connection = _open(self._path)
-        connection.execute("PRAGMA journal_mode = WAL")
+        # SQLite does not wait by itself where two connections switch a new file to its log at once.
+        self._patiently(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchall(), BUSY_SECONDS)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         connection.set_wal_hook(self._on_wal)
-        _migrate(connection)
+        self._patiently(lambda: _migrate(connection), BUSY_SECONDS)
         connection.set_busy_timeout(0)  # the event loop must not wait for a lock; _begin does so in the thread
         self._connection = connection
         self._gaps = Gaps(self._path)
@@ -150,6 +152,8 @@ class SqliteStore:
             try:
                 recipients, callbacks = self._steps.run(operations)
                 await self._in(self._writer, self._finish)
+            except asyncio.CancelledError:
+                raise  # the process ends, and with it the transaction; the thread may still be at its commit
             except BaseException:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
@@ -170,14 +174,17 @@ class SqliteStore:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
         except apsw.BusyError:
-            await self._in(self._writer, lambda: self._patiently("BEGIN IMMEDIATE"))
+            await self._in(self._writer, self._begin_patiently)
 
-    def _patiently(self, statement: str) -> None:
-        """Run a statement once no other node holds the lock; SQLite's own waits grow to 25 ms, commits take 0.2."""
-        give_up = time.monotonic() + BUSY_SECONDS
+    def _begin_patiently(self) -> None:
+        self._patiently(lambda: self._connection.execute("BEGIN IMMEDIATE"), BUSY_SECONDS)
+
+    def _patiently(self, attempt: Callable[[], object], seconds: float) -> None:
+        """Do something once no other node holds the lock; SQLite's own waits grow to 25 ms, commits take 0.2."""
+        give_up = time.monotonic() + seconds
         while True:
             try:
-                self._connection.execute(statement)
+                attempt()
             except apsw.BusyError:
                 if time.monotonic() >= give_up:
                     raise
@@ -190,10 +197,10 @@ class SqliteStore:
         if self._frames >= CHECKPOINT_FRAMES:
             self._checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
 
-    def _checkpoint(self, mode: int) -> bool:
+    def _checkpoint(self, mode: int, patience: float = 0.0) -> bool:
         """Copy the log to the file; return False if another node was in the way or the disk failed."""
         try:
-            self._connection.wal_checkpoint(mode=mode)
+            self._patiently(lambda: self._connection.wal_checkpoint(mode=mode), patience)
         except OUT_OF_ORDER as error:
             log.warning("the log could not be copied to the database", cause=str(error))
             return False
@@ -234,7 +241,10 @@ class SqliteStore:
         await self._commit.submit(op.Release(recipients, callbacks))
 
     async def expire(self, now: float) -> int:
-        count = await self._commit.submit(op.Expire(now))
+        receipts_over = now - self._rules.receipt_window
+        retries_over = now - self._rules.retry_window
+        receipts, retries = await self._read(lambda: self._reads.overdue(now, receipts_over, retries_over))
+        count = await self._commit.submit(op.Expire(now, receipts, retries))
         if self._written and now - self._log_emptied >= EMPTY_LOG_SECONDS:
             await self._empty_log(now)
         return count
@@ -253,11 +263,7 @@ class SqliteStore:
                 break
 
     def _truncate_log(self) -> bool:
-        self._connection.set_busy_timeout(int(EMPTY_LOG_PATIENCE * 1000))
-        try:
-            return self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
-        finally:
-            self._connection.set_busy_timeout(0)
+        return self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE, EMPTY_LOG_PATIENCE)
 
     def _clear_gaps(self, pages: Sequence[int]) -> None:
         """Clear gaps while the log is empty and the write lock held; a page's copies in memory must go with it."""
@@ -265,7 +271,7 @@ class SqliteStore:
             for _ in range(CLEAR_TRIES):
                 if not self._truncate_log():
                     return
-                self._patiently("BEGIN IMMEDIATE")
+                self._begin_patiently()
                 cleared = self._gaps.clear(pages)
                 # Any change will do: it makes the other nodes forget the pages that they have in memory.
                 changes = self._connection.pragma("user_version")
@@ -283,13 +289,17 @@ class SqliteStore:
 
     async def beat(self, now: float) -> bool:
         lives = await self._commit.submit(op.Beat(now))
+        since, self._beaten = time.monotonic() - self._beaten, time.monotonic()
         if not lives:
             log.error("this node was given up by the others, its leases are gone", node=self.node)
             self.node = self._steps.node = await self._commit.submit(
                 op.Register(socket.gethostname(), os.getpid(), now)
             )
+        # Where this node could not beat itself, the others may not have been able to either: a full disk silences all.
+        judges = since < SILENT_SECONDS / 2
         for node, host, pid, beat_at in await self._read(lambda: self._reads.nodes()):
-            if node != self.node and (beat_at < now - SILENT_SECONDS or _dead(host, pid)):
+            silent = judges and beat_at < now - SILENT_SECONDS
+            if node != self.node and (silent or _dead(host, pid)):
                 log.info("taking over from a silent node", node=node, silent_seconds=round(now - beat_at, 1))
                 await self._bury(node)
         return lives

@@ -40,6 +40,11 @@ SORTS = {
 }
 
 
+Key = tuple[str, str, int]
+
+OVERDUE_ROWS = 500  # of one account at a time, so that expiring a backlog does not hold up everyone else
+
+
 class Reads:
     """The reading connection of one node. Its methods block, and are called in its thread only."""
 
@@ -77,6 +82,17 @@ class Reads:
             found.append(rows[0])
             at = rows[0][:3]
         return found
+
+    def overdue(self, now: float, receipts_over: float, retries_over: float) -> tuple[list[Key], list[Key]]:
+        """Return the keys of recipients whose receipts, and whose retries, are over: those created before these."""
+        receipts: list[Key] = []
+        retries: list[Key] = []
+        account = ""
+        while (account := self._fetch(Q["accounts"], (account,))[0][0]) is not None:
+            oldest = (account, f"{int(receipts_over * 1000):013d}", now, OVERDUE_ROWS)
+            receipts += self._fetch(Q["overdue_receipts"], oldest)
+            retries += self._fetch(Q["overdue_retries"], (account, f"{int(retries_over * 1000):013d}", OVERDUE_ROWS))
+        return receipts, retries
 
     def depths(self) -> Sequence[Depth]:
         return [Depth(*row) for row in self._fetch(Q["depths"])]

@@ -4,6 +4,7 @@ The rules (``domain/rules.py``) decide what follows from what; here it becomes r
 2 to 3 µs a row; the commit is the caller's.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from passband.domain.errors import QueueFull
 from passband.domain.event import SLOTS, Callback
 from passband.domain.message import Kind, Recipient
 from passband.domain.pace import reserve
-from passband.domain.report import Deciding, Inbound, Outcome, Part, Receipt
+from passband.domain.report import Answer, Deciding, Inbound, Outcome, Part, Receipt
 from passband.domain.rules import Handed, Requeued, Rules
 from passband.domain.status import Cause, State
 from passband.store import Births
@@ -27,6 +28,8 @@ from passband.store.rows import (
     callback_of,
     callback_row,
     history_row,
+    outcome_of,
+    outcome_text,
     recipient_key,
     recipient_of,
     recipient_row,
@@ -145,6 +148,8 @@ class Steps:
             self._outcomes(report.outcomes, o.now)
         for receipt in report.receipts:
             self._receipt(receipt, o.now)
+        for answer in report.answers:
+            self._answer(answer, o.now)
         for inbound in report.inbound:
             self._inbound(inbound, o.now)
         for part in report.parts:
@@ -160,7 +165,7 @@ class Steps:
                 refs = change.refs
                 single = len(refs) == 1
                 row = (refs[0] if single else None, change.deadline_at, *recipient_key(recipient), node)
-                if single and not (early or change.callbacks or recipient.charge):
+                if single and not (early or change.callbacks or recipient.charge or change.unanswered):
                     handed.append(row)
                 else:
                     self._hand_over(recipient, change, row, now)
@@ -173,22 +178,28 @@ class Steps:
             self._executemany(Q["hand_over"], handed)
 
     def _hand_over(self, recipient: Recipient, change: Handed, row: Row, now: float) -> None:
-        self._execute(Q["hand_over"], row)
+        if change.unanswered:
+            self._execute(Q["hand_over_unanswered"], (-change.unanswered, *row[1:]))
+        else:
+            self._execute(Q["hand_over"], row)
         if not self._changes():
             return
         if recipient.charge:
             self._discharge(recipient.message.account, recipient.message.kind, recipient.charge)
         key = recipient_key(recipient)
-        if len(change.refs) > 1:
+        if len(change.refs) > 1 or change.unanswered:
             self._executemany(
                 Q["insert_segment"],
                 [(*key, segment, recipient.carrier, ref, change.deciding) for segment, ref in enumerate(change.refs)],
             )
         self._told += change.callbacks
         for ref in change.refs:
-            for receipt, code in self._fetch(Q["orphans_by_ref"], (recipient.carrier, ref, recipient.number)):
+            for receipt, code in self._fetch(Q["orphans_by_ref"], (recipient.carrier, ref, _mark(recipient.number))):
                 self._execute(Q["delete_orphan"], (receipt,))
                 self._receipt(Receipt(recipient.carrier, (ref,), recipient.number, code), now)
+            for numbers, outcome in self._fetch(Q["early_answers_by_ref"], (recipient.carrier, ref)):
+                if not numbers or recipient.number in numbers.split(","):
+                    self._answer(Answer(recipient.carrier, ref, outcome_of(outcome), (recipient.number,)), now)
 
     def _settle_leased(self, recipient: Recipient, callbacks: Sequence[Callback]) -> None:
         self._execute(Q["settle_leased"], (*recipient_key(recipient), self.node))
@@ -203,7 +214,34 @@ class Steps:
                 recipient, self._rules.tell(recipient, State.QUEUED, Cause.REFUSED_BY_RULE, o.now, code)
             )
 
-    # ── receipts and inbound messages ──────────────────────────────────────────────────────────────────────────────
+    # ── answers, receipts and inbound messages ────────────────────────────────────────────────────────────────────────
+
+    def _answer(self, answer: Answer, now: float) -> None:
+        rows = self._fetch(Q["handed_by_answer"], (answer.carrier, answer.ref))
+        if not rows:
+            row = (answer.carrier, answer.ref, ",".join(answer.numbers), outcome_text(answer.outcome), now)
+            self._execute(Q["insert_early_answer"], row)
+        for recipient in map(recipient_of, rows):
+            # Only what is unanswered: a repeat must not undo what the first one has done.
+            if recipient.code >= 0 or (answer.numbers and recipient.number not in answer.numbers):
+                continue
+            key = recipient_key(recipient)
+            change = self._rules.on_answer(recipient, answer.outcome, now)
+            if isinstance(change, Handed):
+                self._execute(Q["hand_over_answered"], (change.deadline_at, *key))
+                place = self._fetch(Q["next_segment"], key)[0][0]
+                self._executemany(
+                    Q["insert_segment"],
+                    [(*key, place + n, answer.carrier, ref, change.deciding) for n, ref in enumerate(change.refs)],
+                )
+                continue
+            self._execute(Q["delete_segments"], key)
+            if isinstance(change, Requeued):
+                again = change.recipient
+                self._execute(Q["requeue_handed"], (again.due_at, again.attempts, again.code, *key))
+            else:
+                self._execute(Q["settle_handed"], key).fetchall()
+                self._told += change.callbacks
 
     def _receipt(self, receipt: Receipt, now: float) -> None:
         for ref in receipt.refs:
@@ -220,10 +258,12 @@ class Steps:
         if receipt.otherwise is not None:
             self._inbound(receipt.otherwise, now)
             return
-        # The number is part of the key: a forged receipt must not take the place of the true one.
-        key = "\n".join((receipt.carrier, receipt.number, *receipt.refs))
+        # The number is part of the key: a forged receipt must not take the place of the true one. It is kept as a mark
+        # only, because repeats of a receipt end here, and nothing of a message that is over may be kept.
+        mark = _mark(receipt.number)
+        key = "\n".join((receipt.carrier, mark, *receipt.refs))
         for ref in receipt.refs:
-            self._execute(Q["insert_orphan"], (key, receipt.carrier, ref, receipt.number, receipt.code, now))
+            self._execute(Q["insert_orphan"], (key, receipt.carrier, ref, mark, receipt.code, now))
 
     def _segment(self, segment: Row, code: int, now: float) -> None:
         """One segment's receipt: the first failure decides, or the last delivery (Semantics, section 3)."""
@@ -333,26 +373,7 @@ class Steps:
             callback = callback_of(row)
             if self._history_days and callback.kind.final:
                 self._execute(Q["insert_history"], history_row(callback, False))
-        receipts_over = f"{int((now - self._rules.receipt_window) * 1000):013d}"
-        retries_over = f"{int((now - self._rules.retry_window) * 1000):013d}"
-        account = ""
-        while (account := self._fetch(Q["accounts"], (account,))[0][0]) is not None:
-            for row in self._fetch(Q["expire_receipts"], (account, receipts_over, now, EXPIRE_ROWS)):
-                count += 1
-                recipient = recipient_of(row)
-                enough = self._fetch(Q["marked_segments"], recipient_key(recipient))
-                self._execute(Q["delete_segments"], recipient_key(recipient))
-                if enough:
-                    self._told += self._rules.on_receipt(recipient, 0, now)
-                else:
-                    self._told += self._rules.on_receipt_window_over(recipient, now)
-            for row in self._fetch(Q["expire_retries"], (account, retries_over, EXPIRE_ROWS)):
-                count += 1
-                recipient = recipient_of(row)
-                code = recipient.code or NO_CARRIER
-                self._told += self._rules.tell(recipient, State.QUEUED, Cause.RETRIES_OVER, now, code)
-                if recipient.charge:
-                    self._discharge(account, recipient.message.kind, recipient.charge)
+        count += self._expire_recipients(o)
         for carrier in self._rules.joins:
             for (key,) in self._fetch(Q["due_parts"], (now, carrier, EXPIRE_ROWS)):
                 count += 1
@@ -360,10 +381,34 @@ class Steps:
         self._execute(Q["forget_parts"], (now,))
         for statement, age in (
             ("expire_orphans", ORPHAN_SECONDS),
+            ("expire_early_answers", ORPHAN_SECONDS),
             ("expire_inbound_refs", INBOUND_REF_SECONDS),
             ("expire_history", self._history_days * 86400.0),
         ):
             self._execute(Q[statement], (now - age,))
+        return count
+
+    def _expire_recipients(self, o: op.Expire) -> int:
+        now = o.now
+        count = 0
+        for key in o.receipts:
+            for row in self._fetch(Q["expire_receipt"], (*key, now)):
+                count += 1
+                enough = self._fetch(Q["marked_segments"], key)
+                self._execute(Q["delete_segments"], key)
+                recipient = recipient_of(row)
+                if enough:
+                    self._told += self._rules.on_receipt(recipient, 0, now)
+                else:
+                    self._told += self._rules.on_receipt_window_over(recipient, now)
+        for key in o.retries:
+            for row in self._fetch(Q["expire_retry"], key):
+                count += 1
+                recipient = recipient_of(row)
+                code = recipient.code or NO_CARRIER
+                self._told += self._rules.tell(recipient, State.QUEUED, Cause.RETRIES_OVER, now, code)
+                if recipient.charge:
+                    self._discharge(recipient.message.account, recipient.message.kind, recipient.charge)
         return count
 
     # ── nodes ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -377,8 +422,12 @@ class Steps:
 
     def _bury(self, o: op.Bury) -> None:
         self._execute(Q["give_up_node"], (o.node,))
-        self._lives &= o.node != self.node
         self._executemany(Q["release_recipient"], [(*key, o.node) for key in o.recipients])
         self._executemany(Q["release_callback"], [(*key, o.node) for key in o.callbacks])
         if o.last:
             self._execute(Q["delete_node"], (o.node,))
+
+
+def _mark(number: str) -> str:
+    """Return what a number is known by where the number itself must not be kept."""
+    return hashlib.blake2b(number.encode(), digest_size=8).hexdigest()

@@ -15,9 +15,9 @@ from passband.carriers.smpp.numbers import platform_number
 from passband.carriers.smpp.settings import SmppSettings
 from passband.domain.report import Inbound, Part, Receipt
 from passband.smpp import receipt, text, udh
-from passband.smpp.error_mapping import Outcome
+from passband.smpp.error_mapping import Outcome, Verdict
 from passband.smpp.message_id import keys
-from passband.smpp.outcome import receipt_verdict
+from passband.smpp.outcome import Judge
 from passband.smpp.pdu import DataSm, DeliverSm, ReceiptSm
 
 log = structlog.get_logger()
@@ -39,7 +39,7 @@ class Reader:
         self._name = settings.name
         self._charset = settings.default_charset
         self._packed = settings.gsm_packed
-        self._policy = settings.receipt_policy
+        self._judge = Judge(settings.receipt_policy)
         self._rule = settings.id_rule
         self._pattern = re.compile(settings.receipt_pattern) if settings.receipt_pattern else None
         self._timeout = settings.mo_concat_timeout
@@ -47,16 +47,13 @@ class Reader:
 
     def read(self, pdu: DeliverSm | DataSm | ReceiptSm) -> Arrival | None:
         """Return what a PDU says; None if it is not to be stored: a receipt that is not final, or names nothing."""
+        if isinstance(pdu, ReceiptSm):
+            return self._usual(pdu)
         said = receipt.read(pdu, self._pattern)
         if said is None:
-            assert not isinstance(pdu, ReceiptSm)
             return self._message(pdu)
-        verdict = receipt_verdict(said, self._policy)
-        if verdict.outcome is Outcome.DELIVERED:
-            code = 0
-        elif verdict.outcome is Outcome.FAILED:
-            code = verdict.code or UNRECOGNISED
-        else:
+        code = _code(self._judge.verdict(said))
+        if code is None:
             return None
         if not said.ids:
             self.unreadable_receipts += 1
@@ -66,11 +63,19 @@ class Reader:
         for other in said.ids[1:]:
             refs += tuple(key for key in keys(other, self._rule) if key not in refs)
         number = platform_number(pdu.source_addr_ton, said.source)
-        if said.certain or isinstance(pdu, ReceiptSm):
+        if said.certain:
             return Receipt(self._name, refs, number, code)
         # Only its words speak for a receipt: if it matches nothing, a person typed it.
         message = self._message(pdu)
         return Receipt(self._name, refs, number, code, message) if isinstance(message, Inbound) else message
+
+    def _usual(self, pdu: ReceiptSm) -> Receipt | None:
+        """A receipt in the usual form, which nearly all are."""
+        code = _code(self._judge.usual(pdu))
+        if code is None:
+            return None
+        number = platform_number(pdu.source_addr_ton, pdu.source_addr)
+        return Receipt(self._name, keys(pdu.id, self._rule), number, code)
 
     def _message(self, pdu: DeliverSm | DataSm) -> Inbound | Part:
         header, octets = udh.split(pdu)
@@ -114,6 +119,13 @@ class Reader:
                 text.decode(part.octets, part.data_coding, self._charset, has_ports=has_ports) for part in parts
             )
         return Inbound(carrier=self._name, sender=first.sender, to=(first.to,), text=said, segment_count=len(parts))
+
+
+def _code(verdict: Verdict) -> int | None:
+    """Return 0 for delivered, the delivery error code of a failure, None for what is not the last word."""
+    if verdict.outcome is Outcome.DELIVERED:
+        return 0
+    return verdict.code or UNRECOGNISED if verdict.outcome is Outcome.FAILED else None
 
 
 class Repeats:

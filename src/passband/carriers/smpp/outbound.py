@@ -34,7 +34,7 @@ class Sending:
 
     ``refs`` are the segments' identifiers as far as they are known, ``left`` counts those that are not. ``flying`` are
     segments that wait for their answer. ``losses`` counts by segment how often an answer was lost. ``over``: it has its
-    outcome; what else comes is ignored. ``outcome`` is that outcome until it is reported.
+    outcome; what else comes is ignored.
     """
 
     __slots__ = ("bodies", "flying", "left", "losses", "over", "recipient", "refs", "written")

@@ -212,6 +212,10 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True):
     mo_concat_timeout: float = 600.0
     """How long the missing parts of an inbound message are waited for after its last part."""
 
+    def __repr__(self) -> str:
+        """Without the password: settings end up in logs."""
+        return f"SmppSettings({self.name}: {self.system_id}@{self.host}:{self.port})"
+
     def __post_init__(self) -> None:
         """Refuse what cannot be run, with every fault in one ValueError."""
         faults = [fault for wrong, fault in self._faults() if wrong]

@@ -10,9 +10,23 @@ INSERT INTO recipients ({recipient}, node, high, state) VALUES ({recipient?}, ?,
 UPDATE recipients SET state = 1, text = '', charge = 0, node = 0, carrier_ref = ?, deadline_at = ?
 WHERE account = ? AND id = ? AND n = ? AND node = ? AND state = 0
 
+-- name: hand_over_unanswered
+-- The carrier has it and owes an answer, which may be to come again: the text stays. All references are in segments.
+UPDATE recipients SET state = 1, code = ?, charge = 0, node = 0, deadline_at = ?
+WHERE account = ? AND id = ? AND n = ? AND node = ? AND state = 0
+
+-- name: hand_over_answered
+-- The answer has come, receipts are awaited from now on.
+UPDATE recipients SET code = 0, text = '', deadline_at = ? WHERE account = ? AND id = ? AND n = ? AND state = 1
+
 -- name: requeue
 UPDATE recipients SET due_at = ?, attempts = ?, code = ?, node = 0
 WHERE account = ? AND id = ? AND n = ? AND node = ? AND state = 0
+
+-- name: requeue_handed
+-- The carrier's answer is to come again. Every node may record it, so the row waits free for any.
+UPDATE recipients SET state = 0, due_at = ?, attempts = ?, code = ?, carrier_ref = NULL, deadline_at = NULL
+WHERE account = ? AND id = ? AND n = ? AND state = 1
 
 -- name: announce
 UPDATE recipients SET announced = 1
@@ -28,6 +42,14 @@ SELECT account, id, n FROM recipients WHERE carrier = ? AND carrier_ref = ? AND 
 -- name: segment_by_ref
 SELECT s.account, s.id, s.n, s.segment, s.deciding FROM segments s JOIN recipients r USING (account, id, n)
 WHERE s.carrier = ? AND s.ref = ? AND r.number = ? ORDER BY s.id DESC LIMIT 1
+
+-- name: handed_by_answer
+-- All handed recipients known to the carrier by this reference; an answer may not name them.
+SELECT {recipient} FROM (SELECT account, id, n FROM segments WHERE carrier = ? AND ref = ?)
+CROSS JOIN recipients USING (account, id, n) WHERE state = 1
+
+-- name: next_segment
+SELECT coalesce(max(segment), -1) + 1 FROM segments WHERE account = ? AND id = ? AND n = ?
 
 -- name: delete_segment
 DELETE FROM segments WHERE account = ? AND id = ? AND n = ? AND segment = ?
@@ -63,13 +85,23 @@ UPDATE callbacks SET due_at = ?, attempts = ?, tried_at = ?, node = 0
 WHERE account = ? AND id = ? AND n = ? AND slot = ? AND node = ?
 
 -- name: any_orphan
-SELECT 1 FROM orphans LIMIT 1
+SELECT 1 FROM orphans UNION ALL SELECT 1 FROM early_answers LIMIT 1
 
 -- name: insert_orphan
 INSERT OR IGNORE INTO orphans (receipt, carrier, ref, number, code, at) VALUES (?, ?, ?, ?, ?, ?)
 
 -- name: orphans_by_ref
 SELECT receipt, code FROM orphans WHERE carrier = ? AND ref = ? AND number = ? ORDER BY at LIMIT 1
+
+-- name: insert_early_answer
+INSERT OR REPLACE INTO early_answers (carrier, ref, numbers, outcome, at) VALUES (?, ?, ?, ?, ?)
+
+-- name: early_answers_by_ref
+-- They stay until they are too old: an answer may concern recipients that are handed over one after the other.
+SELECT numbers, outcome FROM early_answers WHERE carrier = ? AND ref = ?
+
+-- name: expire_early_answers
+DELETE FROM early_answers WHERE at < ?
 
 -- name: delete_orphan
 DELETE FROM orphans WHERE receipt = ?
@@ -167,22 +199,13 @@ DELETE FROM callbacks WHERE (account, id, n, slot) IN (
   SELECT account, id, n, slot FROM callbacks WHERE node = 0 AND expires_at <= ? LIMIT ?)
 RETURNING {callback}
 
--- name: expire_receipts
--- Handed recipients of one account whose receipts did not come. Only identifiers older than the shortest window are
--- looked at, so the scan ends where the waiting ones begin.
-DELETE FROM recipients WHERE (account, id, n) IN (
-  SELECT account, id, n FROM recipients WHERE account = ? AND id < ? AND state = 1 AND deadline_at <= ? LIMIT ?)
-RETURNING {recipient}
+-- name: expire_receipt
+-- A handed recipient whose receipts did not come, if that is still so.
+DELETE FROM recipients WHERE account = ? AND id = ? AND n = ? AND state = 1 AND deadline_at <= ? RETURNING {recipient}
 
--- name: expire_retries
--- Free recipients of one account that found no carrier within the retry window.
-DELETE FROM recipients WHERE (account, id, n) IN (
-  SELECT account, id, n FROM recipients WHERE account = ? AND id < ? AND state = 0 AND node = 0 LIMIT ?)
-RETURNING {recipient}
-
--- name: accounts
--- One step of a skip scan over the accounts that have recipients.
-SELECT min(account) FROM recipients WHERE account > ?
+-- name: expire_retry
+-- A free recipient that found no carrier within the retry window, if that is still so.
+DELETE FROM recipients WHERE account = ? AND id = ? AND n = ? AND state = 0 AND node = 0 RETURNING {recipient}
 
 -- name: insert_node
 INSERT INTO nodes (host, pid, beat_at) VALUES (?, ?, ?) RETURNING node

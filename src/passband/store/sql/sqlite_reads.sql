@@ -23,6 +23,19 @@ WHERE node = 0 AND state = 0 AND carrier = ? AND account = ? AND high = ? AND du
 SELECT account, application, direction, due_at FROM callbacks WHERE node = 0
 AND (account, application, direction) > (?, ?, ?) ORDER BY account, application, direction, due_at LIMIT 1
 
+-- name: overdue_receipts
+-- Handed recipients of one account whose receipts did not come. Only identifiers older than the shortest window are
+-- looked at, so the scan ends where the waiting ones begin.
+SELECT account, id, n FROM recipients WHERE account = ? AND id < ? AND state = 1 AND deadline_at <= ? LIMIT ?
+
+-- name: overdue_retries
+-- Free recipients of one account that found no carrier within the retry window.
+SELECT account, id, n FROM recipients WHERE account = ? AND id < ? AND state = 0 AND node = 0 LIMIT ?
+
+-- name: accounts
+-- One step of a skip scan over the accounts that have recipients.
+SELECT min(account) FROM recipients WHERE account > ?
+
 -- name: depths
 SELECT carrier, sum(state = 0), sum(state = 1), min(CASE state WHEN 0 THEN CAST(substr(id, 1, 13) AS REAL) / 1000 END)
 FROM recipients GROUP BY carrier

@@ -34,7 +34,7 @@ CREATE TABLE recipients (
 
 -- Only rows that no node holds: the common path never touches it.
 CREATE INDEX recipients_free ON recipients (carrier, account, high, id, n, due_at) WHERE node = 0 AND state = 0;
-CREATE INDEX recipients_ref ON recipients (carrier, carrier_ref, id) WHERE carrier_ref IS NOT NULL;
+CREATE INDEX recipients_ref ON recipients (carrier, carrier_ref, id DESC) WHERE carrier_ref IS NOT NULL;
 
 -- The segments of a longer message whose receipt is still awaited, each with its own reference.
 CREATE TABLE segments (
@@ -48,7 +48,7 @@ CREATE TABLE segments (
                                               -- 3 is 1 after one has come
   PRIMARY KEY (account, id, n, segment)
 ) WITHOUT ROWID;
-CREATE INDEX segments_ref ON segments (carrier, ref, id);
+CREATE INDEX segments_ref ON segments (carrier, ref, id DESC);
 
 -- Events on their way to an application. Both terminal kinds share a slot, so a recipient cannot have two.
 CREATE TABLE callbacks (
@@ -90,13 +90,24 @@ CREATE TABLE orphans (
   receipt  TEXT    NOT NULL,
   carrier  TEXT    NOT NULL,
   ref      TEXT    NOT NULL,
-  number   TEXT    NOT NULL,
+  number   TEXT    NOT NULL,                  -- a mark of it
   code     INTEGER NOT NULL,
   at       REAL    NOT NULL,
   PRIMARY KEY (carrier, ref, receipt)
 ) WITHOUT ROWID;
 CREATE INDEX orphans_receipt ON orphans (receipt);
 CREATE INDEX orphans_age ON orphans (at);
+
+-- Carriers' answers that came before the outcome that they are about.
+CREATE TABLE early_answers (
+  carrier  TEXT    NOT NULL,
+  ref      TEXT    NOT NULL,
+  numbers  TEXT    NOT NULL,                  -- with commas; empty: all
+  outcome  TEXT    NOT NULL,                  -- JSON
+  at       REAL    NOT NULL,
+  PRIMARY KEY (carrier, ref, numbers)
+) WITHOUT ROWID;
+CREATE INDEX early_answers_age ON early_answers (at);
 
 -- Parts of longer inbound messages until the others have come, and for an hour what tells their repeats.
 CREATE TABLE parts (

@@ -1,0 +1,68 @@
+"""What the simulated carrier does, and does wrong."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+ReceiptOrder = Literal["in-order", "reversed", "shuffled"]
+IdFormat = Literal["hex", "hex-decimal", "decimal-hex", "padded", "uuid"]
+
+
+@dataclass(slots=True, kw_only=True)
+class SmscOptions:
+    """The options of one simulated carrier; those of its behaviour may be changed while it runs.
+
+    Ratios are from 0 to 1, times in seconds. ``control`` is where the HTTP control endpoint listens (host and port;
+    None: nowhere); a port of 0 takes any free one.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 2775
+    control: tuple[str, int] | None = None
+    tls_certificate: str | None = None
+    """A file with certificate and key: with it every connection is encrypted."""
+    system_id: str = ""
+    """The only user name that may bind; empty: anyone."""
+    password: str = ""
+    seed: int | None = None
+    """Makes what is random the same in every run."""
+    ledger: bool = False
+    """Keep every segment that is accepted, for tests."""
+
+    receipt_delay: float = 0.1
+    receipt_order: ReceiptOrder = "in-order"
+    """Within what is due at the same time."""
+    receipts: bool = True
+    receipt_window: int = 1000
+    """Receipts and inbound messages that may be unanswered on each bind."""
+    id_format: IdFormat = "hex"
+    """Of message ids: in the response, and, after the dash, in the receipt."""
+
+    rate: float | None = None
+    """Above so many segments per second they are refused with ESME_RTHROTTLED."""
+    errors: Mapping[int, float] = field(default_factory=dict)
+    """Which ratio of segments is refused with which command_status."""
+    drop_responses: float = 0.0
+    """Which ratio of accepted segments is never answered."""
+    response_delay: float = 0.0
+    shuffle_responses: bool = False
+    """Answers that are due at the same time go out in any order."""
+    refuse_bind: int = 0
+    """Refuse every bind with this command_status."""
+    close_after_bind: bool = False
+    disconnect_after: int | None = None
+    """Cut a connection after it has brought so many segments, their answers included."""
+    cut_mid_pdu: bool = False
+    """Cut connections in the middle of an answer."""
+    hang: bool = False
+    """Read, and answer nothing any more."""
+
+
+LIVE = frozenset(
+    {
+        *("receipt_delay", "receipt_order", "receipts", "id_format", "rate", "errors", "drop_responses"),
+        *("response_delay", "shuffle_responses", "refuse_bind", "close_after_bind", "disconnect_after"),
+        *("cut_mid_pdu", "hang"),
+    }
+)
+"""The options that may be changed while it runs."""

@@ -1,0 +1,292 @@
+"""The engine for several machines: one PostgreSQL database, through psycopg, shared by all nodes.
+
+**Resource handling.** One connection writes: batches of operations, each transaction sent through a pipeline. A few
+others read what may take long. A commit is as durable as the server's ``synchronous_commit`` says, on the standbys too
+where it names some; ``off`` is not accepted, it becomes ``on``.
+
+**Error handling.** Deadlocks and serialization failures: the transaction is run again. Everything else that is the
+database's fault is StoreUnavailable for all who wait, at once, until the connection is back.
+
+A connection that is lost *while* a commit is under way leaves it unknown whether that was made. It is told as
+StoreUnavailable, never as success, and if it was made after all:
+
+- ``accept``: the messages are sent, although the application was told 500 and may send them again;
+- ``announce``, ``record``, ``fail``: the events are told once. A carrier that was not answered repeats a receipt, which
+  then matches nothing, or an inbound message, which is known by its identifier;
+- ``attempted``: a callback whose row remained is posted once more;
+- ``reserve``: some of the rate is unused;
+- ``lease_…``, and all rows that are born leased: nobody in this process knows of them. So the node takes a new number
+  and is told by ``beat`` that it lost its leases, and what the old number holds is freed for everyone. What it had
+  submitted and could not record is submitted again, as after a crash.
+"""
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg import AsyncConnection
+from psycopg.errors import DeadlockDetected, SerializationFailure
+
+from passband.domain.errors import StoreUnavailable
+from passband.domain.event import Callback, Endpoint
+from passband.domain.message import Recipient
+from passband.domain.report import Report
+from passband.domain.rules import Rules
+from passband.store import Attempted, Births, Charge, Depth, Found, Line, Pace, Query
+from passband.store import operations as op
+from passband.store.commit import GroupCommit, Operation
+from passband.store.postgres_link import OUT_OF_ORDER, Link
+from passband.store.postgres_pipe import UNEXPECTED, Again, Manner, Pipe
+from passband.store.postgres_reads import Reads
+from passband.store.postgres_schema import level_of, migrate
+from passband.store.postgres_steps import Batch
+from passband.store.queries import migrations
+
+log = structlog.get_logger()
+
+SILENT_SECONDS = 10.0  # a node that has not been heard of for so long is given up
+OUT_OF_TOUCH_SECONDS = 5.0  # who has not beaten for so long does not judge others: the database may have been away
+BURY_ROWS = 2000
+TRIES = 8  # of one transaction that others get in the way of
+
+
+class StatementFailed(Exception):
+    """The server refuses a statement because of what is in it."""
+
+    def __init__(self, error: psycopg.Error) -> None:
+        super().__init__(f"{error.sqlstate}: {error.diag.message_primary}")
+
+
+class PostgresStore:
+    """The store on a PostgreSQL database; see ``passband.store.Store`` for what each method promises."""
+
+    def __init__(self, url: str, rules: Rules, births: Births, *, history_days: int = 0) -> None:
+        """``url`` is libpq's, with several hosts where there are standbys; the one that takes writes is used."""
+        self._rules = rules
+        self._births = births
+        self._history_days = history_days
+        self._migrations = migrations("postgres")
+        self._link = Link(url)
+        self._reads = Reads(url)
+        self._commit = GroupCommit(self)
+        self._beaten = 0.0
+        self._adrift = False  # a commit's outcome is not known, so neither is what this node holds
+        self._left: set[int] = set()  # numbers that this node had, whose leases are to be freed
+        self.node = 0
+
+    async def open(self, now: float) -> None:
+        """Connect, bring the schema up to date, and enter this process as a node.
+
+        Raises StoreUnavailable if the database cannot be used.
+        """
+        try:
+            connection = await self._link.open()
+            self._complete = await migrate(connection, self._migrations, SILENT_SECONDS)
+        except OUT_OF_ORDER as error:
+            await self._link.close()
+            raise StoreUnavailable(f"cannot use the database: {error}") from error
+        except BaseException:
+            await self._link.close()
+            raise
+        self._commit.start()
+        await self._register(now)
+
+    async def _register(self, now: float) -> None:
+        self.node = await self._commit.submit(op.Register(_machine(), os.getpid(), now))
+        self._beaten = time.monotonic()
+
+    async def close(self) -> None:
+        """Finish what is under way, free this node's leases, and disconnect."""
+        try:
+            for node in (*self._left, self.node):
+                await self._bury(node)
+        except StoreUnavailable as error:
+            log.warning("this node's leases stay until another node takes over", node=self.node, cause=str(error))
+        await self._commit.close()
+        await self._reads.close()
+        await self._link.close()
+
+    # ── the engine of the group commit ─────────────────────────────────────────────────────────────────────────────
+
+    async def transact(self, operations: Sequence[Operation[Any]]) -> Callable[[], None]:
+        """Run operations in one transaction; see ``passband.store.commit.Engine``."""
+        manner = Manner()
+        for _ in range(TRIES):
+            for operation in operations:
+                operation.error = None
+            try:
+                recipients, callbacks = await self._transaction(operations, manner)
+            except Again as again:
+                manner = again.manner
+            except (DeadlockDetected, SerializationFailure) as error:
+                log.info("a transaction is run again", operations=len(operations), sqlstate=error.sqlstate)
+            except (psycopg.Error, OSError) as error:
+                if isinstance(error, psycopg.Error) and error.sqlstate == UNEXPECTED:
+                    manner = replace(manner, careful=True)
+                elif isinstance(error, OUT_OF_ORDER):
+                    raise StoreUnavailable(f"the database: {error}") from error
+                else:  # without the server's details: they quote the row, text and all
+                    raise StatementFailed(error) from None
+            else:
+                return lambda: self._hand_on(recipients, callbacks)
+        raise StoreUnavailable(f"other transactions were in the way {TRIES} times")
+
+    async def _transaction(
+        self, operations: Sequence[Operation[Any]], manner: Manner
+    ) -> tuple[list[Recipient], list[Callback]]:
+        connection = self._link.ready()
+        level = level_of(self._migrations)
+        batch = Batch(Pipe(connection, self.node, manner), self._rules, self._births, self._history_days, level)
+        committing = False
+        try:
+            async with connection.pipeline():
+                await connection.execute("BEGIN", prepare=True)
+                born = await batch.run(operations)
+                committing = True
+                await connection.execute("COMMIT", prepare=True)
+            await batch.answer()
+        except BaseException:
+            await self._clear(connection, committing)
+            raise
+        return born
+
+    async def _clear(self, connection: AsyncConnection[Any], committing: bool) -> None:
+        """Make the connection ready for the next transaction, or find another."""
+        with contextlib.suppress(*OUT_OF_ORDER):
+            await connection.rollback()
+        if connection.closed:
+            self._adrift |= committing
+            self._link.lost()
+
+    def _hand_on(self, recipients: list[Recipient], callbacks: list[Callback]) -> None:
+        if recipients:
+            self._births.take_recipients(recipients)
+        if callbacks:
+            self._births.take_callbacks(callbacks)
+
+    # ── the steps ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def accept(
+        self, recipients: Sequence[Recipient], callbacks: Sequence[Callback], charges: Sequence[Charge]
+    ) -> None:
+        await self._commit.submit(op.Accept(recipients, callbacks, charges))
+
+    async def announce(self, recipients: Sequence[Recipient], now: float) -> None:
+        await self._commit.submit(op.Announce(recipients, now))
+
+    async def record(self, report: Report, now: float) -> None:
+        await self._commit.submit(op.Record(report, now))
+
+    async def fail(self, recipients: Sequence[tuple[Recipient, int]], now: float) -> None:
+        await self._commit.submit(op.Fail(recipients, now))
+
+    async def reserve(self, paces: Sequence[Pace], now: float) -> list[float]:
+        return await self._commit.submit(op.Reserve(paces, now))
+
+    async def attempted(self, results: Sequence[Attempted]) -> None:
+        await self._commit.submit(op.Attempts(results))
+
+    async def lease_recipients(self, line: Line, limit: int, now: float) -> list[Recipient]:
+        return await self._commit.submit(op.LeaseRecipients(line, limit, now))
+
+    async def lease_callbacks(
+        self, endpoint: Endpoint, limit: int, now: float, *, untried_since: float | None = None
+    ) -> list[Callback]:
+        return await self._commit.submit(op.LeaseCallbacks(endpoint, limit, now, untried_since))
+
+    async def release(self, recipients: Sequence[Recipient], callbacks: Sequence[Callback]) -> None:
+        await self._commit.submit(op.Release(recipients, callbacks))
+
+    async def expire(self, now: float) -> int:
+        return await self._commit.submit(op.Expire(now))
+
+    # ── nodes ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def beat(self, now: float) -> bool:
+        in_touch = time.monotonic() - self._beaten < OUT_OF_TOUCH_SECONDS
+        lives = await self._commit.submit(op.Beat(now)) and not self._adrift
+        self._beaten = time.monotonic()
+        if not lives:
+            log.error("this node does not know what it holds, or was given up by the others", node=self.node)
+            # Its leases are freed at the next beat: by then this process has forgotten them.
+            self._left.add(self.node)
+            self._adrift = False
+            await self._register(now)
+            return False
+        for node, machine, pid, silent in await self._reads.nodes():
+            gone = node in self._left or _dead(machine, pid)
+            if node != self.node and (gone or (in_touch and silent > SILENT_SECONDS)):
+                log.info("taking over from a silent node", node=node, silent_seconds=round(silent, 1))
+                await self._bury(node)
+        if not self._complete:
+            self._complete = await self._commit.exclusively(self._finish_schema)
+        return True
+
+    async def _finish_schema(self) -> bool:
+        try:
+            return await migrate(self._link.ready(), self._migrations, SILENT_SECONDS)
+        except OUT_OF_ORDER as error:
+            raise StoreUnavailable(f"the schema could not be changed: {error}") from error
+
+    async def _bury(self, node: int) -> None:
+        """Give a node up, then free what it held, a batch at a time.
+
+        Its rows are looked for where that holds up nobody. A node that is given up takes no leases any more, so what is
+        found after that is all. It is forgotten last: if this node dies meanwhile, another goes on.
+        """
+        await self._commit.submit(op.Bury(node, (), (), last=False))
+        more = True
+        while more:
+            recipients, callbacks = await self._reads.held(node, BURY_ROWS)
+            more = len(recipients) == BURY_ROWS or len(callbacks) == BURY_ROWS
+            await self._commit.submit(op.Bury(node, recipients, callbacks, last=not more))
+        self._left.discard(node)
+
+    # ── reading ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def lines(self, now: float) -> list[Line]:
+        return await self._reads.lines(now)
+
+    async def endpoints(self, now: float) -> list[tuple[Endpoint, float]]:
+        return await self._reads.endpoints()
+
+    async def search(self, query: Query, now: float) -> tuple[int, list[Found]]:
+        return await self._reads.search(query)
+
+    async def depths(self) -> Sequence[Depth]:
+        return await self._reads.depths()
+
+    async def oldest_callback(self) -> float | None:
+        return await self._reads.oldest_callback()
+
+    def statistics(self) -> Mapping[str, float]:
+        c = self._commit
+        return {"commits": c.commits, "operations": c.operations, "largest": c.largest, "seconds": c.seconds}
+
+
+def _machine() -> str:
+    """Return what tells apart where process numbers mean something: this machine since its start, this container."""
+    parts = [socket.gethostname()]
+    with contextlib.suppress(OSError):
+        parts += [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), os.readlink("/proc/self/ns/pid")]
+    return " ".join(parts)
+
+
+def _dead(machine: str, pid: int) -> bool:
+    """Tell whether a node was a process of this machine that is gone, so that nobody need wait for its silence."""
+    if machine != _machine():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False

@@ -1,0 +1,374 @@
+-- Every statement of the PostgreSQL engine that changes something. {recipient}, {callback} and {history} stand for column
+-- lists, {…_arrays} for their parameters, one array for each column.
+--
+-- Rule: a batch's keys are joined to a table by LATERAL … OFFSET 0 and then by ctid, never directly. It leaves the
+-- planner one way only: from each key through the index. It plans these statements once, from what statistics said at
+-- that moment, and these tables go from empty to a million rows and back within minutes. The conditions are repeated
+-- outside, because only those are looked at again when another transaction has changed the row in between; such a row
+-- has a new ctid and is left alone. Where the rows were locked first nothing is repeated: "node = 0" would invite a walk
+-- through everything that is free.
+
+-- name: insert_recipients
+-- Recipients at their birth, queued.
+INSERT INTO recipients ({recipient}, node, high, state)
+SELECT *, 0 FROM unnest({born_recipient_arrays})
+
+-- name: hand_over
+-- The carrier has them. The text goes, unless the carrier owes an answer, which may be to come again: then the code is
+-- what they fail with without one, negative. A lease that was lost changes nothing.
+UPDATE recipients r SET state = 1, charge = 0, node = 0, carrier_ref = v.ref, deadline_at = v.deadline_at,
+  awaited = v.awaited, enough = 0, text = CASE v.unanswered WHEN 0 THEN '' ELSE r.text END,
+  code = CASE v.unanswered WHEN 0 THEN r.code ELSE -v.unanswered END
+FROM unnest($1::text[], $2::text[], $3::smallint[], $4::bytea[], $5::float8[], $6::smallint[], $7::int[])
+  AS v (account, id, n, ref, deadline_at, awaited, unanswered)
+CROSS JOIN LATERAL (
+  SELECT x.ctid AS tid FROM recipients x
+  WHERE x.account = v.account AND x.id = v.id AND x.n = v.n AND x.node = $8::int AND x.state = 0 OFFSET 0) AS held
+WHERE r.ctid = held.tid AND r.node = $8::int AND r.state = 0
+RETURNING r.account, r.id, r.n
+
+-- name: handed_by_answer
+-- All handed recipients known to the carrier by this reference, each with the place of its next segment; an answer may
+-- not name them.
+SELECT (SELECT max(s.segment) + 1 FROM segments s WHERE s.account = r.account AND s.id = r.id AND s.n = r.n), {recipient}
+FROM recipients r WHERE r.state = 1 AND r.ctid = ANY(ARRAY(
+  SELECT found.tid FROM segments s CROSS JOIN LATERAL (
+    SELECT x.ctid AS tid FROM recipients x WHERE x.account = s.account AND x.id = s.id AND x.n = s.n OFFSET 0) AS found
+  WHERE s.carrier = $1::text AND s.ref = $2::bytea))
+ORDER BY r.account, r.id, r.n FOR UPDATE
+
+-- name: hand_over_answered
+-- The answer has come, receipts are awaited from now on.
+UPDATE recipients SET code = 0, text = '', deadline_at = $4::float8, awaited = awaited + $5::int
+WHERE account = $1::text AND id = $2::text AND n = $3::int AND state = 1
+
+-- name: requeue_handed
+-- The carrier's answer is to come again. Every node may record it, so the row waits free for any.
+UPDATE recipients SET state = 0, due_at = $4::float8, attempts = $5::int, code = $6::int, carrier_ref = NULL,
+  deadline_at = NULL
+WHERE account = $1::text AND id = $2::text AND n = $3::int AND state = 1
+
+-- name: requeue
+UPDATE recipients r SET due_at = v.due_at, attempts = v.attempts, code = v.code, node = 0
+FROM unnest($1::text[], $2::text[], $3::smallint[], $4::float8[], $5::int[], $6::int[])
+  AS v (account, id, n, due_at, attempts, code)
+CROSS JOIN LATERAL (
+  SELECT x.ctid AS tid FROM recipients x
+  WHERE x.account = v.account AND x.id = v.id AND x.n = v.n AND x.node = $7::int AND x.state = 0 OFFSET 0) AS held
+WHERE r.ctid = held.tid AND r.node = $7::int AND r.state = 0
+
+-- name: announce
+UPDATE recipients r SET announced = 1
+FROM unnest($1::text[], $2::text[], $3::smallint[]) AS v (account, id, n)
+CROSS JOIN LATERAL (
+  SELECT x.ctid AS tid FROM recipients x
+  WHERE x.account = v.account AND x.id = v.id AND x.n = v.n AND x.node = $4::int AND x.state = 0 OFFSET 0) AS held
+WHERE r.ctid = held.tid AND r.node = $4::int AND r.state = 0 AND r.announced = 0
+RETURNING r.account, r.id, r.n
+
+-- name: settle_leased
+DELETE FROM recipients r
+USING unnest($1::text[], $2::text[], $3::smallint[]) AS v (account, id, n)
+CROSS JOIN LATERAL (
+  SELECT x.ctid AS tid FROM recipients x
+  WHERE x.account = v.account AND x.id = v.id AND x.n = v.n AND x.node = $4::int AND x.state = 0 OFFSET 0) AS held
+WHERE r.ctid = held.tid AND r.node = $4::int AND r.state = 0
+RETURNING r.account, r.id, r.n
+
+-- name: insert_segments
+INSERT INTO segments (account, id, n, segment, carrier, ref, number, deciding)
+SELECT * FROM unnest($1::text[], $2::text[], $3::smallint[], $4::smallint[], $5::text[], $6::bytea[], $7::text[],
+  $8::smallint[])
+ON CONFLICT (account, id, n, segment) DO UPDATE
+SET carrier = excluded.carrier, ref = excluded.ref, deciding = excluded.deciding
+
+-- name: match_receipts
+-- What receipts decide. Each may name its segment in several ways, the likeliest first; of several that match, the newest
+-- message is meant. No two receipts may share a reference. Returned are, with their receipts, recipients of one segment,
+-- whose rows are gone, and the keys of those of which a segment was meant, with which receipts decide; and then each of
+-- the latter once, with the number of segments that are still awaited. (Joined here, they would be compared all with all.)
+WITH wanted AS MATERIALIZED (
+  SELECT * FROM unnest($1::int[], $2::text[], $3::bytea[], $4::text[])
+    WITH ORDINALITY AS v (receipt, carrier, ref, number, place)
+), claims AS MATERIALIZED (
+  SELECT DISTINCT ON (w.receipt) w.receipt, found.tid FROM wanted w
+  CROSS JOIN LATERAL (
+    SELECT x.ctid AS tid FROM recipients x
+    WHERE x.carrier = w.carrier AND x.carrier_ref = w.ref AND x.number = w.number
+    ORDER BY x.id DESC LIMIT 1) AS found
+  ORDER BY w.receipt, w.place
+), whole AS (
+  DELETE FROM recipients r USING claims c WHERE r.ctid = c.tid AND r.state = 1
+  RETURNING c.receipt, {recipient}
+), parts AS (
+  DELETE FROM segments s USING (
+    SELECT DISTINCT ON (w.receipt) w.receipt, found.tid FROM wanted w
+    CROSS JOIN LATERAL (
+      SELECT x.ctid AS tid FROM segments x
+      WHERE x.carrier = w.carrier AND x.ref = w.ref AND x.number = w.number
+      ORDER BY x.id DESC LIMIT 1) AS found
+    WHERE w.receipt NOT IN (SELECT c.receipt FROM claims c)
+    ORDER BY w.receipt, w.place) AS claimed
+  WHERE s.ctid = claimed.tid
+  RETURNING claimed.receipt, s.account AS a, s.id AS i, s.n AS m, s.deciding
+), counted AS (
+  UPDATE recipients r SET awaited = r.awaited - p.count, enough = greatest(r.enough, p.some)
+  FROM (SELECT a, i, m, count(*)::smallint AS count, max((deciding = 1)::int) AS some FROM parts GROUP BY a, i, m) AS p
+  -- Another node may be counting too, and then its count is the one to go on from: so by key, not by ctid. ANY leaves the
+  -- planner no other way round either.
+  WHERE r.account = ANY(ARRAY[p.a]) AND r.id = ANY(ARRAY[p.i]) AND r.n = ANY(ARRAY[p.m]) AND r.state = 1
+  RETURNING r.awaited, {recipient}
+)
+SELECT receipt, NULL::int AS deciding, NULL::int AS awaited, {recipient} FROM whole
+UNION ALL
+SELECT receipt, deciding, NULL, a, i, m, {no_more} FROM parts
+UNION ALL
+SELECT NULL, NULL, awaited, {recipient} FROM counted
+ORDER BY receipt NULLS LAST
+
+-- name: settle_handed
+DELETE FROM recipients r
+USING unnest($1::text[], $2::text[], $3::smallint[]) AS v (account, id, n)
+CROSS JOIN LATERAL (
+  SELECT x.ctid AS tid FROM recipients x
+  WHERE x.account = v.account AND x.id = v.id AND x.n = v.n AND x.state = 1 OFFSET 0) AS found
+WHERE r.ctid = found.tid AND r.state = 1
+
+-- name: delete_segments
+DELETE FROM segments s
+USING unnest($1::text[], $2::text[], $3::smallint[]) AS v (account, id, n)
+CROSS JOIN LATERAL (
+  SELECT x.ctid AS tid FROM segments x
+  WHERE x.account = v.account AND x.id = v.id AND x.n = v.n OFFSET 0) AS found
+WHERE s.ctid = found.tid
+
+-- name: insert_callbacks
+-- Events at their birth. A terminal event of a recipient that has one already is not kept.
+INSERT INTO callbacks ({callback}, node)
+SELECT * FROM unnest({born_callback_arrays}) ON CONFLICT (account, id, n, slot) DO NOTHING
+
+-- name: delete_callbacks
+DELETE FROM callbacks c
+USING unnest($1::text[], $2::text[], $3::smallint[], $4::smallint[]) AS v (account, id, n, slot)
+CROSS JOIN LATERAL (
+  SELECT x.ctid AS tid FROM callbacks x
+  WHERE x.account = v.account AND x.id = v.id AND x.n = v.n AND x.slot = v.slot AND x.node = $5::int OFFSET 0) AS held
+WHERE c.ctid = held.tid AND c.node = $5::int
+
+-- name: retry_callbacks
+UPDATE callbacks c SET due_at = v.due_at, attempts = v.attempts, tried_at = v.tried_at, node = 0
+FROM unnest($1::text[], $2::text[], $3::smallint[], $4::smallint[], $5::float8[], $6::int[], $7::float8[])
+  AS v (account, id, n, slot, due_at, attempts, tried_at)
+CROSS JOIN LATERAL (
+  SELECT x.ctid AS tid FROM callbacks x
+  WHERE x.account = v.account AND x.id = v.id AND x.n = v.n AND x.slot = v.slot AND x.node = $8::int OFFSET 0) AS held
+WHERE c.ctid = held.tid AND c.node = $8::int
+
+-- name: hand_over_lock
+-- Taken by who hands over, shared, and by who keeps an early receipt, alone: neither may miss the other.
+SELECT pg_advisory_xact_lock_shared(1885500001)
+
+-- name: early_lock
+SELECT pg_advisory_xact_lock(1885500001)
+
+-- name: try_early_lock
+SELECT pg_try_advisory_xact_lock(1885500001)
+
+-- name: none_early
+-- Nothing came early for these references.
+SELECT passband_expect(NOT EXISTS (
+  SELECT FROM unnest($1::text[], $2::bytea[], $3::text[]) AS v (carrier, ref, number)
+  CROSS JOIN LATERAL (
+    SELECT FROM orphans o WHERE o.carrier = v.carrier AND o.ref = v.ref AND o.number = v.number
+    UNION ALL
+    SELECT FROM early_answers a WHERE a.carrier = v.carrier AND a.ref = v.ref OFFSET 0) AS early))
+
+-- name: early_receipts
+SELECT o.receipt, o.carrier, o.ref, o.number, o.code
+FROM unnest($1::text[], $2::bytea[], $3::text[]) AS v (carrier, ref, number)
+CROSS JOIN LATERAL (
+  SELECT * FROM orphans x WHERE x.carrier = v.carrier AND x.ref = v.ref AND x.number = v.number FOR UPDATE) AS o
+ORDER BY o.at
+
+-- name: insert_orphans
+INSERT INTO orphans (receipt, carrier, ref, number, code, at)
+SELECT * FROM unnest($1::bytea[], $2::text[], $3::bytea[], $4::text[], $5::int[], $6::float8[]) ON CONFLICT DO NOTHING
+
+-- name: delete_orphans
+DELETE FROM orphans WHERE receipt = ANY($1::bytea[])
+
+-- name: early_answers
+-- They stay until they are too old: an answer may concern recipients that are handed over one after the other.
+SELECT a.carrier, a.ref, a.numbers, a.outcome FROM unnest($1::text[], $2::bytea[]) AS v (carrier, ref)
+CROSS JOIN LATERAL (SELECT * FROM early_answers x WHERE x.carrier = v.carrier AND x.ref = v.ref OFFSET 0) AS a
+ORDER BY a.at
+
+-- name: insert_early_answer
+INSERT INTO early_answers (carrier, ref, numbers, outcome, at)
+VALUES ($1::text, $2::bytea, $3::text, $4::text, $5::float8)
+ON CONFLICT (carrier, ref, numbers) DO UPDATE SET outcome = excluded.outcome, at = excluded.at
+
+-- name: expire_early_answers
+DELETE FROM early_answers WHERE at < $1::float8
+
+-- name: expire_orphans
+DELETE FROM orphans WHERE at < $1::float8
+
+-- name: part_locks
+-- One node at a time puts the parts of a message together; messages share a few locks, taken in the order given.
+SELECT count(pg_advisory_xact_lock(1885500100 + bucket)) FROM unnest($1::int[]) AS v (bucket)
+
+-- name: parts
+SELECT p.carrier, p.key, p.sequence, p.total, encode(p.digest, 'hex'), encode(p.octets, 'hex'), p.data_coding, p.ports,
+  p.sender, p.number, p.due_at
+FROM unnest($1::text[], $2::bytea[]) AS v (carrier, key)
+CROSS JOIN LATERAL (SELECT * FROM parts x WHERE x.carrier = v.carrier AND x.key = v.key OFFSET 0) AS p
+
+-- name: delete_parts
+DELETE FROM parts p USING unnest($1::text[], $2::bytea[], $3::smallint[]) AS v (carrier, key, sequence)
+CROSS JOIN LATERAL (
+  SELECT x.ctid AS tid FROM parts x
+  WHERE x.carrier = v.carrier AND x.key = v.key AND x.sequence = v.sequence OFFSET 0) AS found
+WHERE p.ctid = found.tid
+
+-- name: insert_parts
+INSERT INTO parts (carrier, key, sequence, total, digest, octets, data_coding, ports, sender, number, due_at)
+SELECT * FROM unnest($1::text[], $2::bytea[], $3::smallint[], $4::smallint[], $5::bytea[], $6::bytea[], $7::smallint[],
+  $8::smallint[], $9::text[], $10::text[], $11::float8[])
+
+-- name: due_parts
+-- Messages of these carriers of which no part has come for long.
+SELECT p.carrier, p.key FROM parts p
+WHERE p.due_at <= $1::float8 AND p.carrier = ANY($2::text[]) AND p.octets IS NOT NULL AND NOT EXISTS (
+  SELECT FROM parts q WHERE q.carrier = p.carrier AND q.key = p.key AND q.octets IS NOT NULL AND q.due_at > $1::float8)
+GROUP BY p.carrier, p.key LIMIT $3::int
+
+-- name: forget_parts
+DELETE FROM parts WHERE octets IS NULL AND due_at < $1::float8
+
+-- name: insert_inbound_refs
+INSERT INTO inbound_refs (carrier, ref, at)
+SELECT * FROM unnest($1::text[], $2::bytea[], $3::float8[]) ON CONFLICT DO NOTHING RETURNING carrier, ref
+
+-- name: expire_inbound_refs
+DELETE FROM inbound_refs WHERE at < $1::float8
+
+-- name: hold_queues
+-- Lock queues, in the order given, and read them.
+INSERT INTO queues (account, kind, queued) SELECT *, 0 FROM unnest($1::text[], $2::smallint[])
+ON CONFLICT (account, kind) DO UPDATE SET queued = queues.queued RETURNING account, kind, queued
+
+-- name: put_queues
+INSERT INTO queues (account, kind, queued) SELECT * FROM unnest($1::text[], $2::smallint[], $3::int[])
+ON CONFLICT (account, kind) DO UPDATE SET queued = excluded.queued
+
+-- name: hold_paces
+INSERT INTO paces (account, key, used_at) SELECT *, 0 FROM unnest($1::text[], $2::text[])
+ON CONFLICT (account, key) DO UPDATE SET used_at = paces.used_at RETURNING account, key, used_at
+
+-- name: put_paces
+INSERT INTO paces (account, key, used_at) SELECT * FROM unnest($1::text[], $2::text[], $3::float8[])
+ON CONFLICT (account, key) DO UPDATE SET used_at = excluded.used_at
+
+-- name: lease_recipients
+UPDATE recipients r SET node = $1::int WHERE r.ctid = ANY(ARRAY(
+  SELECT x.ctid FROM recipients x
+  WHERE x.node = 0 AND x.state = 0 AND x.carrier = $2::text AND x.account = $3::text AND x.high = $4::int
+    AND x.due_at <= $5::float8
+  ORDER BY x.id, x.n LIMIT $6::int FOR UPDATE SKIP LOCKED))
+RETURNING {recipient}
+
+-- name: lease_callbacks
+UPDATE callbacks c SET node = $1::int WHERE c.ctid = ANY(ARRAY(
+  SELECT x.ctid FROM callbacks x
+  WHERE x.node = 0 AND x.account = $2::text AND x.application = $3::bytea AND x.direction = $4::text
+    AND x.due_at <= $5::float8
+  ORDER BY x.due_at LIMIT $6::int FOR UPDATE SKIP LOCKED))
+RETURNING {callback}
+
+-- name: lease_untried_callbacks
+UPDATE callbacks c SET node = $1::int WHERE c.ctid = ANY(ARRAY(
+  SELECT x.ctid FROM callbacks x
+  WHERE x.node = 0 AND x.account = $2::text AND x.application = $3::bytea AND x.direction = $4::text
+    AND (x.tried_at IS NULL OR x.tried_at < $5::float8)
+  ORDER BY x.due_at LIMIT $6::int FOR UPDATE SKIP LOCKED))
+RETURNING {callback}
+
+-- name: release_recipients
+UPDATE recipients r SET node = 0
+FROM unnest($1::text[], $2::text[], $3::smallint[]) AS v (account, id, n)
+CROSS JOIN LATERAL (
+  SELECT x.ctid AS tid FROM recipients x
+  WHERE x.account = v.account AND x.id = v.id AND x.n = v.n AND x.node = $4::int AND x.state = 0 OFFSET 0) AS held
+WHERE r.ctid = held.tid AND r.node = $4::int AND r.state = 0
+
+-- name: release_callbacks
+UPDATE callbacks c SET node = 0
+FROM unnest($1::text[], $2::text[], $3::smallint[], $4::smallint[]) AS v (account, id, n, slot)
+CROSS JOIN LATERAL (
+  SELECT x.ctid AS tid FROM callbacks x
+  WHERE x.account = v.account AND x.id = v.id AND x.n = v.n AND x.slot = v.slot AND x.node = $5::int OFFSET 0) AS held
+WHERE c.ctid = held.tid AND c.node = $5::int
+
+-- name: insert_history
+INSERT INTO history ({history}) SELECT * FROM unnest({history_arrays}) ON CONFLICT DO NOTHING
+
+-- name: expire_history
+DELETE FROM history WHERE received_at < $1::float8
+
+-- name: expire_callbacks
+DELETE FROM callbacks c WHERE c.ctid = ANY(ARRAY(
+  SELECT x.ctid FROM callbacks x WHERE x.node + 0 = 0 AND x.expires_at <= $1::float8
+  ORDER BY x.expires_at LIMIT $2::int FOR UPDATE SKIP LOCKED))
+RETURNING {callback}
+
+-- name: expire_receipts
+-- Handed recipients whose receipts did not come. Only identifiers older than the shortest window are looked at, account
+-- by account, so the scan ends where the waiting ones begin.
+WITH RECURSIVE accounts AS (
+  SELECT min(account) AS account FROM recipients
+  UNION ALL
+  SELECT (SELECT min(r.account) FROM recipients r WHERE r.account > a.account) FROM accounts a
+  WHERE a.account IS NOT NULL
+)
+DELETE FROM recipients r WHERE r.ctid = ANY(ARRAY(
+  SELECT due.tid FROM accounts a CROSS JOIN LATERAL (
+    SELECT x.ctid AS tid FROM recipients x
+    WHERE x.account = a.account AND x.id < $1::text AND x.state = 1 AND x.deadline_at <= $2::float8
+    ORDER BY x.id LIMIT $3::int FOR UPDATE SKIP LOCKED) AS due))
+RETURNING r.enough, {recipient}
+
+-- name: expire_retries
+-- Free recipients that found no carrier within the retry window.
+WITH RECURSIVE accounts AS (
+  SELECT min(account) AS account FROM recipients
+  UNION ALL
+  SELECT (SELECT min(r.account) FROM recipients r WHERE r.account > a.account) FROM accounts a
+  WHERE a.account IS NOT NULL
+)
+DELETE FROM recipients r WHERE r.ctid = ANY(ARRAY(
+  SELECT due.tid FROM accounts a CROSS JOIN LATERAL (
+    SELECT x.ctid AS tid FROM recipients x
+    WHERE x.account = a.account AND x.id < $1::text AND x.state = 0 AND x.node = 0
+    ORDER BY x.id LIMIT $2::int FOR UPDATE SKIP LOCKED) AS due))
+RETURNING {recipient}
+
+-- name: insert_node
+INSERT INTO nodes (host, pid, level, beat_at) VALUES ($1::text, $2::int, $3::int, clock_timestamp()) RETURNING node
+
+-- name: beat
+UPDATE nodes SET beat_at = clock_timestamp() WHERE node = $1::int AND NOT given_up RETURNING node
+
+-- name: node_lives
+-- Whoever gives a node up waits for the transactions in which it was alive, and so sees all that they leased.
+SELECT node FROM nodes WHERE node = $1::int AND NOT given_up FOR SHARE
+
+-- name: expect_node_lives
+SELECT passband_expect(count(*) = 1)
+FROM (SELECT FROM nodes WHERE node = $1::int AND NOT given_up FOR SHARE) AS alive
+
+-- name: give_up_node
+UPDATE nodes SET given_up = true WHERE node = $1::int AND NOT given_up
+
+-- name: delete_node
+DELETE FROM nodes WHERE node = $1::int

@@ -1,0 +1,73 @@
+-- What the PostgreSQL engine reads beside the path of the messages.
+
+-- name: nodes
+-- Every node, and for how long it has been silent by the database's clock.
+SELECT node, host, pid, CASE WHEN given_up THEN 'Infinity' ELSE extract(epoch FROM clock_timestamp() - beat_at) END::float8
+FROM nodes ORDER BY node
+
+-- name: held_recipients
+SELECT account, id, n FROM recipients WHERE node = $1::int AND state = 0 LIMIT $2::int
+
+-- name: held_callbacks
+SELECT account, id, n, slot FROM callbacks WHERE node = $1::int LIMIT $2::int
+
+-- name: lines
+-- Skip from line to line through the index of free recipients: the cost grows with the lines only.
+WITH RECURSIVE lines AS (
+  (SELECT carrier, account, high FROM recipients WHERE node = 0 AND state = 0 ORDER BY carrier, account, high LIMIT 1)
+  UNION ALL
+  SELECT next.carrier, next.account, next.high FROM lines l CROSS JOIN LATERAL (
+    SELECT r.carrier, r.account, r.high FROM recipients r
+    WHERE r.node = 0 AND r.state = 0 AND (r.carrier, r.account, r.high) > (l.carrier, l.account, l.high)
+    ORDER BY r.carrier, r.account, r.high LIMIT 1) AS next
+)
+SELECT l.carrier, l.account, l.high FROM lines l CROSS JOIN LATERAL (
+  SELECT FROM recipients r
+  WHERE r.node = 0 AND r.state = 0 AND r.carrier = l.carrier AND r.account = l.account AND r.high = l.high
+    AND r.due_at <= $1::float8
+  LIMIT 1) AS due
+
+-- name: endpoints
+-- Skip from endpoint to endpoint through the index of free callbacks, each with its earliest due moment.
+WITH RECURSIVE endpoints AS (
+  (SELECT account, application, direction, due_at FROM callbacks WHERE node = 0
+   ORDER BY account, application, direction, due_at LIMIT 1)
+  UNION ALL
+  SELECT next.account, next.application, next.direction, next.due_at FROM endpoints e CROSS JOIN LATERAL (
+    SELECT c.account, c.application, c.direction, c.due_at FROM callbacks c
+    WHERE c.node = 0 AND (c.account, c.application, c.direction) > (e.account, e.application, e.direction)
+    ORDER BY c.account, c.application, c.direction, c.due_at LIMIT 1) AS next
+)
+SELECT account, application, direction, due_at FROM endpoints
+
+-- name: depths
+SELECT carrier, count(*) FILTER (WHERE state = 0), count(*) FILTER (WHERE state = 1),
+  min(substr(id, 1, 13)) FILTER (WHERE state = 0)
+FROM recipients GROUP BY carrier
+
+-- name: oldest_callback
+SELECT min(at) FROM callbacks
+
+-- name: search
+-- Everything of one account that can be found, alive or in the history; a query over it follows. A recipient with a
+-- terminal event has no row in recipients any more, so each is found once.
+WITH found AS (
+  SELECT id, account, n, sender AS source, number AS destination,
+    CASE state WHEN 1 THEN 'SENDING' ELSE 'QUEUED' END AS status, 'out' AS direction, kind, segment_count, 0 AS code,
+    substr(id, 1, 13)::float8 / 1000 AS received_at, carrier, length,
+    coalesce(json_array_length(media::json), 0) AS attachments,
+    coalesce(length(everyone) - length(replace(everyone, ',', '')), 0) + 1 AS recipients
+  FROM recipients WHERE account = $1::text
+  UNION ALL
+  SELECT id, account, n, sender, number,
+    CASE kind WHEN 'message-received' THEN 'SENDING' WHEN 'message-delivered' THEN 'DELIVERED'
+      ELSE CASE receipted WHEN 1 THEN 'UNDELIVERED' ELSE 'FAILED' END END,
+    direction, message_kind, segment_count, code, created_at, carrier, length,
+    coalesce(json_array_length(media::json), 0),
+    coalesce(length(everyone) - length(replace(everyone, ',', '')), 0) + 1
+  FROM callbacks WHERE account = $1::text AND slot = 2
+  UNION ALL
+  SELECT id, account, n, source, destination, status, direction, kind, segment_count, code, received_at, carrier,
+    length, attachments, recipients
+  FROM history WHERE account = $1::text
+)

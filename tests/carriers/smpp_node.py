@@ -1,0 +1,104 @@
+"""A node as far as a carrier sees it: a real SQLite store, dispatch and receive, and the SMPP carrier over TCP."""
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import msgspec
+
+from carriers.collector import SENDER, a_message
+from carriers.smpp_pair import FastClock, settings
+from carriers.told import ACCOUNT
+from passband.carriers.smpp import SmppCarrier
+from passband.clock import Clock
+from passband.domain.account import Directory
+from passband.domain.event import Callback
+from passband.domain.message import IdSource, Message, Recipient
+from passband.domain.rules import Rules
+from passband.flow.dispatch import Dispatch
+from passband.flow.receive import Receive
+from passband.store.sqlite import SqliteStore
+
+__all__ = ["SENDER", "SmppNode", "running_node"]
+
+
+class SmppNode:
+    """One node with one carrier."""
+
+    def __init__(self, path: Path, port: int, clock: Clock, **changes: Any) -> None:
+        self.clock = clock
+        self.callbacks: list[Callback] = []
+        self.rules = Rules(Directory([ACCOUNT]))
+        self.store = SqliteStore(path, self.rules, self)
+        self.carrier = SmppCarrier(settings(port, **changes), clock, Random(1))
+        self.rules.joins[self.carrier.name] = self.carrier.join
+        self.dispatch = Dispatch(self.store, self.rules, {self.carrier.name: self.carrier}, clock, Counter())
+        self._receive = Receive(self.store, clock, Counter())
+        self._ids = IdSource(Random(7).getrandbits)
+
+    def room_for_recipients(self, recipients: Sequence[Recipient]) -> Sequence[bool]:
+        return self.dispatch.room_for_recipients(recipients)
+
+    def room_for_callbacks(self, callbacks: Sequence[Callback]) -> Sequence[bool]:
+        return [True] * len(callbacks)
+
+    def take_recipients(self, recipients: Sequence[Recipient]) -> None:
+        self.dispatch.take_recipients(recipients)
+
+    def take_callbacks(self, callbacks: Sequence[Callback]) -> None:
+        self.callbacks += callbacks
+
+    async def start(self) -> None:
+        await self.store.open(self.clock.now())
+        self._tasks = [
+            asyncio.create_task(self.carrier.run(self._receive, self.dispatch.wake.set)),
+            asyncio.create_task(self.dispatch.run()),
+        ]
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
+        await self.store.close()
+
+    async def send(self, count: int, said: str = "hello", number: str = "+14085550142") -> list[Message]:
+        """Accept so many messages, each with a text of its own."""
+        messages = []
+        for place in range(count):
+            id_, created_at = self._ids.next(self.clock.now())
+            message = a_message(number, text=f"{said} {place}")
+            messages.append(_replaced(message, id=id_, created_at=created_at))
+        await self.store.accept([Recipient(m, 0, self.carrier.name) for m in messages], [], [])
+        return messages
+
+    def events(self) -> dict[str, list[tuple[str, int]]]:
+        """What was told of each message."""
+        told = defaultdict(list)
+        for callback in self.callbacks:
+            told[callback.message.id].append((callback.kind.value, callback.code))
+        return told
+
+    async def until_told(self, count: int, seconds: float = 20.0) -> None:
+        """Return when so many messages have their terminal event."""
+        async with asyncio.timeout(seconds):
+            while len(self.callbacks) < count:
+                await asyncio.sleep(0.005)
+
+
+def _replaced(message: Message, **changes: Any) -> Message:
+    return msgspec.structs.replace(message, **changes)
+
+
+@asynccontextmanager
+async def running_node(path: Path, port: int, clock: Clock | None = None, **changes: Any) -> AsyncIterator[SmppNode]:
+    node = SmppNode(path, port, clock or FastClock(), **changes)
+    await node.start()
+    try:
+        yield node
+    finally:
+        with suppress(asyncio.CancelledError):
+            await node.stop()

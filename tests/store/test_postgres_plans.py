@@ -1,0 +1,72 @@
+"""Every statement of the PostgreSQL engine goes through an index, whatever statistics say when it is planned."""
+
+import re
+
+import psycopg
+import pytest
+
+from passband.store.postgres_link import SESSION
+from passband.store.postgres_pipe import EXPECT, Q
+from passband.store.postgres_reads import Q as READS
+from store.nodes import NOW, Node, Stores, a_recipient
+from store.postgres_server import PostgresEngine
+
+LARGE = {"recipients", "callbacks", "segments", "orphans", "early_answers", "parts", "inbound_refs", "history"}
+STATEMENTS = {**Q, **{f"expected {name}": sql for name, sql in EXPECT.items()}} | {
+    name: READS[name] for name in ("lines", "endpoints")
+}
+
+
+def plan_of(connection: psycopg.Connection, statement: str) -> str:
+    return "\n".join(line for (line,) in connection.execute(f"EXPLAIN (GENERIC_PLAN) {statement}".encode()).fetchall())
+
+
+def scanned(plan: str) -> set[str]:
+    """Return the large tables that a plan looks through whole."""
+    whole = set(re.findall(r"Seq Scan on (\w+)", plan))
+    whole |= set(re.findall(r"Index (?:Only )?Scan using \w+ on (\w+)(?: \w+)?  \(.*\)\n(?! +Index Cond)", plan + "\n"))
+    return whole & LARGE
+
+
+# What looks through an index from its first entry on: it finds what it wants there.
+FROM_THE_FRONT = {"expire_receipts", "expire_retries", "lines", "endpoints"}
+
+BEFORE = {
+    "nothing": (),
+    "nothing, vacuumed": ("DELETE FROM recipients", "DELETE FROM callbacks", "VACUUM ANALYZE recipients, callbacks"),
+    "everything was held, analyzed": ("ANALYZE recipients, callbacks",),
+    "everything is free, analyzed": (
+        "UPDATE recipients SET node = 0",
+        "UPDATE callbacks SET node = 0",
+        "ANALYZE recipients, callbacks",
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("state", BEFORE)
+async def test_no_statement_looks_through_a_table(state: str, postgres: PostgresEngine) -> None:
+    """Whatever there was when the tables were last looked at; now there are a thousand free rows."""
+    stores = Stores(postgres)
+    node = await stores.open()
+    await fill(node)
+    for statement in BEFORE[state]:
+        postgres.execute(statement)
+    await fill(node)
+    await stores.close()
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(SESSION.encode())
+        plans = {name: plan_of(connection, sql) for name, sql in STATEMENTS.items()}
+    found = {name: scanned(plan) for name, plan in plans.items() if name not in FROM_THE_FRONT}
+    assert {name: tables for name, tables in found.items() if tables} == {}
+    assert "callbacks_free on callbacks" in plans["endpoints"]
+    assert "recipients_free on recipients" in plans["lines"]
+    for name in ("lease_callbacks", "lease_untried_callbacks"):
+        assert "callbacks_free on callbacks" in plans[name]
+    assert "Sort" not in "".join(plans[name] for name in ("lease_recipients", "lease_callbacks", "lines", "endpoints"))
+
+
+async def fill(node: Node) -> None:
+    recipients = [a_recipient() for _ in range(1000)]
+    await node.accept(*recipients)
+    await node.store.announce(recipients, NOW)
