@@ -31,7 +31,7 @@ bench: $(STAMP)  ## the whole path under load on this machine, as a table
 	$(BIN)/passband bench
 
 soak: $(STAMP)  ## hundreds of kill -9 under load, with an outside ledger
-	$(BIN)/python -m pytest -n 0 -m soak tests/system
+	$(BIN)/python -m pytest -n 0 -s -v -m soak tests/system
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -4,9 +4,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from random import Random
 from urllib.parse import urlsplit
 
-from passband.config import Settings
+from passband.carriers.smpp import SmppCarrier
+from passband.clock import SystemClock
+from passband.config import Settings, SmppSettings
 from passband.domain.errors import StoreUnavailable
 from passband.domain.event import Callback
 from passband.domain.message import Recipient
@@ -20,7 +23,8 @@ CONNECT_SECONDS = 5.0
 async def run_check(settings: Settings, say: Callable[[str], None]) -> int:
     """Try everything that the settings name and say how it went; return 0 if all of it can be reached, else 1.
 
-    Nothing is sent: the store is opened and closed, endpoints are connected to, addresses are listened on. Raises
+    Nothing is sent: the store is opened and closed, endpoints are connected to, addresses are listened on, SMPP
+    carriers are bound to and unbound from. Raises
     ConfigurationError where the files of ``server.tls`` are no certificate and key.
     """
     if settings.server.tls:
@@ -29,6 +33,11 @@ async def run_check(settings: Settings, say: Callable[[str], None]) -> int:
     for name, address in (("server", settings.server.listen), ("admin", settings.admin.listen)):
         tries.append((f"{name} on {address}", _listen(address.host, address.port)))
     tries += [(f"endpoint {url}", _connect(url)) for url in sorted(_endpoints(settings))]
+    tries += [
+        (f"carrier {carrier.name}", _bind(carrier))
+        for carrier in settings.carriers
+        if isinstance(carrier, SmppSettings)
+    ]
     failed = 0
     for what, attempt in tries:
         try:
@@ -69,6 +78,12 @@ async def _store(settings: Settings) -> None:
     store = open_store(url, Rules(settings.directory()), _NoBirths(), history_days=settings.history.days)
     await store.open(time.time())
     await store.close()
+
+
+async def _bind(settings: SmppSettings) -> None:
+    faults = await SmppCarrier(settings.profile(), SystemClock(), Random()).check()  # noqa: S311 - for its waits
+    if faults:
+        raise OSError("; ".join(faults))
 
 
 async def _listen(host: str, port: int) -> None:

@@ -3,7 +3,10 @@
 Exit status: 0 done; 1 it could not be done; 2 the command line or the configuration is wrong.
 """
 
+import asyncio
+import contextlib
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Coroutine
@@ -61,6 +64,16 @@ def _run(work: Coroutine[Any, Any, int]) -> NoReturn:
         sys.exit(130)
 
 
+async def _until_signal(work: Coroutine[Any, Any, None]) -> int:
+    """Run it until SIGTERM or SIGINT."""
+    running = asyncio.create_task(work)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, running.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    return 0
+
+
 def _faults(error: ConfigurationError) -> NoReturn:
     for fault in error.faults:
         click.secho(f"  {fault}", fg="red", err=True)
@@ -96,7 +109,7 @@ def _load(config: Path | None) -> "Settings":
     show_default=True,
     help="One of the account's numbers; repeatable.",
 )
-@click.option("--callback-url", help="Where inbound messages and status events are posted.")
+@click.option("--callback-url", help="Where inbound and status events go.  [default: the inbox in the console]")
 @click.option(
     "--history",
     default=0,
@@ -109,9 +122,13 @@ def _load(config: Path | None) -> "Settings":
     type=click.FloatRange(min=0, min_open=True),
     help="Segments per second of the account.  [default: no limit]",
 )
+@click.option("--smpp", metavar="HOST:PORT", help="Use this SMSC instead of the simulated carrier.")
+@click.option("--smpp-system-id", default="passband", show_default=True, help="User name of the bind there.")
+@click.option("--smpp-password", default="", help="Password of the bind there.  [default: none]")
 def dev(
     port: int, data: Path | None, account: str, user: str, password: str, application: str, numbers: tuple[str, ...],
-    callback_url: str | None, history: int, rate: float | None,
+    callback_url: str | None, history: int, rate: float | None, smpp: str | None, smpp_system_id: str,
+    smpp_password: str,
 ) -> None:  # fmt: skip
     """Everything on one port of the loopback, for developers.
 
@@ -123,8 +140,9 @@ def dev(
       passband listen
       passband dev --callback-url http://127.0.0.1:8090/
     """
-    from passband.dev import run_dev
+    from passband.dev import free_port, inbox_url, run_dev
 
+    port = port or free_port()
     try:
         settings = developers.dev_settings(
             data or Path(tempfile.mkdtemp(prefix="passband-")),
@@ -134,9 +152,10 @@ def dev(
             password=password,
             application=application,
             numbers=numbers,
-            callback_url=callback_url,
+            callback_url=callback_url or inbox_url(port),
             history_days=history,
             rate=rate,
+            smpp=developers.SmppPeer(smpp, smpp_system_id, smpp_password) if smpp is not None else None,
         )
     except ConfigurationError as error:
         _faults(error)
@@ -239,18 +258,65 @@ def listen(
     def ready(listening: int) -> None:
         click.secho(f"listening on http://{host}:{listening}/  (Ctrl-C ends)", dim=True, err=True)
 
-    async def work() -> int:
-        await serve(options, click.echo, ready)
-        return 0
+    _run(_until_signal(serve(options, click.echo, ready)))
 
-    _run(work())
+
+@main.command()
+@click.option("--port", default=2775, show_default=True, help="Port for SMPP; 0 takes any free one.")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--control", type=click.IntRange(0, 65535), help="Port of the HTTP control endpoint.  [default: none]")
+@click.option("--system-id", default="", help="The only user name that may bind.  [default: anyone]")
+@click.option("--password", default="", help="Its password.  [default: any]")
+@click.option("--delay", "receipt_delay", default=0.1, show_default=True, help="Seconds before a receipt is sent.")
+@click.option("--no-receipts", is_flag=True, help="Send none.")
+@click.option("--order", "receipt_order", type=click.Choice(["in-order", "reversed", "shuffled"]), default="in-order",
+              show_default=True, help="Of receipts that are due together.")  # fmt: skip
+@click.option("--ids", "id_format", type=click.Choice(["hex", "hex-decimal", "decimal-hex", "padded", "uuid"]),
+              default="hex", show_default=True, help="Form of message ids, in answer and receipt.")  # fmt: skip
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True),
+              help="Refuse with 0x58 what is beyond so many segments per second.")  # fmt: skip
+@click.option("--error", "errors", multiple=True, metavar="STATUS=RATIO",
+              help="Refuse this part of all segments with this status, as in 0x45=0.01; repeatable.")  # fmt: skip
+@click.option("--drop-responses", type=click.FloatRange(0, 1), default=0.0, help="Never answer this part of them.")
+@click.option("--response-delay", default=0.0, help="Seconds to wait before each answer.")
+@click.option("--disconnect-after", type=click.IntRange(min=1), help="Cut a connection after so many segments.")
+@click.option("--seed", type=int, help="Makes what is random the same every time.")
+def smsc(control: int | None, no_receipts: bool, errors: tuple[str, ...], **options: Any) -> None:
+    """The simulated carrier as an SMPP 3.4 server, for tests.
+
+    Decides by the number as `passband dev` does. Its control endpoint answers GET /counters, and POST /inbound,
+    /disconnect and /settings.
+
+    \b
+    Example, in two terminals:
+      passband smsc --control 2776
+      passband dev --smpp 127.0.0.1:2775
+      curl -d '{"from": "+14085550142", "to": "+19195550117", "text": "hello"}' http://127.0.0.1:2776/inbound
+    """
+    from passband.smsc import SmscOptions, serve
+
+    host = options["host"]
+    try:
+        ratios = {int(status, 0): float(ratio) for status, _, ratio in (error.partition("=") for error in errors)}
+    except ValueError:
+        _fail("--error must be STATUS=RATIO, as in 0x45=0.01", 2)
+    at = None if control is None else (host, control)
+    smsc_options = SmscOptions(control=at, receipts=not no_receipts, errors=ratios, **options)
+
+    def ready(port: int, control_port: int | None) -> None:
+        there = "" if control_port is None else f", control on http://{host}:{control_port}"
+        click.secho(f"SMPP on {host}:{port}{there}  (Ctrl-C ends)", dim=True, err=True)
+
+    _run(_until_signal(serve(smsc_options, ready)))
 
 
 @main.command()
 @click.option("--messages", default=30_000, show_default=True, help="Messages in each part.")
 @click.option("--connections", default=64, show_default=True, help="Connections that post at once.")
+@click.option("--backlog", default=0, help="Measure the whole path beside so many rows that wait, and without them.")
+@click.option("--smpp", is_flag=True, help="Over SMPP to `passband smsc` in a process of its own.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-def bench(messages: int, connections: int, as_json: bool) -> None:
+def bench(messages: int, connections: int, backlog: int, smpp: bool, as_json: bool) -> None:
     """The whole path under load on this machine, as a table.
 
     Starts a node with the simulated carrier on a temporary SQLite file, an application that posts and its endpoint that
@@ -258,4 +324,4 @@ def bench(messages: int, connections: int, as_json: bool) -> None:
     """
     from passband.bench import run_bench
 
-    _run(run_bench(messages, connections, as_json=as_json))
+    _run(run_bench(messages, connections, backlog=backlog, smpp=smpp, as_json=as_json))

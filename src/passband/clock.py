@@ -42,6 +42,11 @@ class SystemClock:
                 self._resting.discard(wake)
         wake.clear()
 
+    @property
+    def resting(self) -> frozenset[asyncio.Event]:
+        """Who rests at this moment, by what wakes them."""
+        return frozenset(self._resting)
+
     def advance(self, seconds: float) -> None:
         """Move the time forward and wake all who rest, so that each looks at what is now due."""
         self._offset += seconds

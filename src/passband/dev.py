@@ -3,13 +3,14 @@
 import json
 import shlex
 import shutil
+import socket
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from passband import __version__
-from passband.config import Settings
+from passband.config import Settings, SmppSettings
 from passband.service import Node
 from passband.workers import run_node
 
@@ -17,10 +18,33 @@ from passband.workers import run_node
 async def run_dev(settings: Settings, *, temporary: bool) -> int:
     """Run the developers' edition until SIGTERM or SIGINT; return the exit status. Temporary data go with it."""
     try:
-        return await run_node(settings, started=lambda node: _welcome(settings, node))
+        return await run_node(settings, developers=True, started=lambda node: _welcome(settings, node))
     finally:
         if temporary:
             shutil.rmtree(_folder(settings), ignore_errors=True)
+
+
+def inbox_url(port: int) -> str:
+    """Return the address of the endpoint that the developers' edition has itself."""
+    return f"http://127.0.0.1:{port}/inbox"
+
+
+def free_port() -> int:
+    """Return a port of the loopback that nobody listens on at this moment."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+def _callbacks_to(url: str | None) -> str:
+    if url is not None and url.endswith("/inbox"):
+        return f"{url} (see the console; or give --callback-url)"
+    return url or "nowhere; give --callback-url, and see `passband listen`"
+
+
+def _smpp(settings: Settings) -> str | None:
+    carriers = [carrier for carrier in settings.carriers if isinstance(carrier, SmppSettings)]
+    return f"{carriers[0].host}:{carriers[0].port} as {carriers[0].system_id}" if carriers else None
 
 
 def _folder(settings: Settings) -> Path:
@@ -42,7 +66,9 @@ def _welcome(settings: Settings, node: Node) -> None:
         ("user, password", f"{user.name}, {user.password!s}"),
         ("application", application.id),
         ("numbers", ", ".join(number.number for number in account.numbers)),
-        ("callbacks to", application.callback_url or "nowhere; give --callback-url, and see `passband listen`"),
+        ("callbacks to", _callbacks_to(application.callback_url)),
+        *((("carrier", smpp),) if (smpp := _smpp(settings)) else ()),
+        ("console", f"{base}/"),
         ("documentation", f"{base}/docs"),
         ("data", str(_folder(settings))),
     ):

@@ -3,9 +3,10 @@
 Text of messages and passwords are never logged, at no level.
 """
 
+import contextlib
 import logging
 import sys
-from typing import Protocol
+from typing import Protocol, TextIO, cast
 
 import structlog
 
@@ -18,6 +19,21 @@ class LogSettings(Protocol):
 
     @property
     def format(self) -> str: ...
+
+
+class Unfailing:
+    """Writes to a stream as far as it can: a full disk, or a reader that has gone, must not end the one who logs."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
 
 
 def set_up_logs(settings: LogSettings) -> None:
@@ -36,6 +52,6 @@ def set_up_logs(settings: LogSettings) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, Unfailing(sys.stderr))),
         cache_logger_on_first_use=True,
     )

@@ -10,13 +10,14 @@ import asyncio
 import random
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import structlog
 
 from passband.admin.app import create_admin
-from passband.admin.metrics import Held, Metrics
+from passband.admin.metrics import Held, LinkHeld, Metrics
+from passband.admin.panel import Panel
 from passband.api.app import Resource, create_app
 from passband.api.auth import Authenticator
 from passband.api.media import media_resource
@@ -24,20 +25,24 @@ from passband.api.server import Listener
 from passband.carriers import Carrier
 from passband.carriers.onnet import OnNetCarrier
 from passband.carriers.simulator import SimulatorCarrier
+from passband.carriers.smpp import SmppCarrier
 from passband.clock import SystemClock
-from passband.config import CarrierSettings, Settings, SimulatorSettings
+from passband.config import CarrierSettings, Mm4Settings, Settings, SimulatorSettings, SmppSettings
 from passband.config.settings import TlsSettings
+from passband.console import console_routes
 from passband.counts import Counts
 from passband.domain.errors import ConfigurationError, StoreUnavailable
 from passband.domain.event import Callback
 from passband.domain.message import IdSource, Recipient
-from passband.domain.report import Inbound
+from passband.domain.report import Report
 from passband.domain.routing import ON_NET, Router
 from passband.domain.rules import Rules
 from passband.fetch import Fetcher
 from passband.flow.accept import Accept, References
+from passband.flow.attachments import Attachments
 from passband.flow.dispatch import Dispatch
 from passband.flow.expire import Expire
+from passband.flow.keep import Keep
 from passband.flow.notify import Notify
 from passband.flow.receive import Receive
 from passband.media import open_media
@@ -56,14 +61,17 @@ class Handoff:
 
     dispatch: Dispatch  # both are made after the store, which is made with this
     notify: Notify
+    panel: Panel
 
     def room_for_recipients(self, recipients: Sequence[Recipient]) -> Sequence[bool]:
         return self.dispatch.room_for_recipients(recipients)
 
     def room_for_callbacks(self, callbacks: Sequence[Callback]) -> Sequence[bool]:
+        self.panel.born(callbacks)
         return self.notify.room_for_callbacks(callbacks)
 
     def take_recipients(self, recipients: Sequence[Recipient]) -> None:
+        self.panel.stored(recipients)
         self.dispatch.take_recipients(recipients)
 
     def take_callbacks(self, callbacks: Sequence[Callback]) -> None:
@@ -74,13 +82,26 @@ class Node:
     """One process that runs all five verbs."""
 
     def __init__(
-        self, settings: Settings, *, clock: SystemClock | None = None, worker: int = 0, workers: int = 1
+        self,
+        settings: Settings,
+        *,
+        clock: SystemClock | None = None,
+        worker: int = 0,
+        workers: int = 1,
+        developers: bool = False,
     ) -> None:
-        """``worker`` counts the ``workers`` processes on this machine that share the configuration, from 0."""
+        """``worker`` counts the ``workers`` processes on this machine that share the configuration, from 0.
+
+        ``developers`` makes it the developers' edition: handsets, faults, an inbox, a movable clock, texts shown.
+
+        Raises ConfigurationError where the files of ``server.tls`` are no certificate and key.
+        """
         self.settings = settings
+        self._tls = server_tls(settings.server.tls) if settings.server.tls else None
         self.clock = clock or SystemClock()
         self._worker = worker
         self._workers = workers
+        self._developers = developers
         self.counts: Counts = Counts()
         self._beaten = time.monotonic()
         self._ready = False
@@ -108,13 +129,16 @@ class Node:
         router = Router(
             {name: carrier.kinds for name, carrier in self.carriers.items() if name != ON_NET}, settings.routing()
         )
-        self.receive = Receive(self.store, clock, self.counts)
+        self.attachments = self._attachments()
+        self.keep = Keep(self.media, lambda: self.rules.directory, settings.server.base_url)
+        self.receive = Receive(self.store, clock, self.counts, keep=self.keep, settled=self.attachments.turns.settled)
         self.dispatch = Dispatch(
             self.store,
             self.rules,
             self.carriers,
             clock,
             self.counts,
+            attachments=self.attachments,
             most_held=settings.queue.recipients_in_memory,
             holds_leases=self._holds_leases,
         )
@@ -132,7 +156,22 @@ class Node:
             holds_leases=self._holds_leases,
         )
         self.expire = Expire(self.store, self.media, clock, self.counts)
-        self._handoff.dispatch, self._handoff.notify = self.dispatch, self.notify
+        self.panel = Panel(
+            clock=clock,
+            rules=self.rules,
+            store=self.store,
+            media=self.media,
+            fetcher=self.fetcher,
+            counts=self.counts,
+            carriers=self.carriers,
+            dispatch=self.dispatch,
+            notify=self.notify,
+            held=self._held,
+            keep=self.keep,
+            public_url=settings.server.base_url,
+            developers=self._developers,
+        )
+        self._handoff.dispatch, self._handoff.notify, self._handoff.panel = self.dispatch, self.notify, self.panel
         self.accept = Accept(
             self.store,
             self.rules,
@@ -143,14 +182,51 @@ class Node:
             self.counts,
         )
         for name, link in self.carriers.items():
-            self._run(f"carrier {name}", link.run(self.receive, self.dispatch.wake.set))
+            self._run(f"carrier {name}", link.run(self._report, self.dispatch.wake.set))
         for loop in (self.dispatch, self.notify, self.expire):
             self._run(type(loop).__name__.lower(), loop.run())
         self._run("heartbeat", self._beat())
+        self._run("rates", self.panel.rates.run())
         await self._listen()
         self._ready = True
 
+    def _attachments(self) -> Attachments:
+        settings = self.settings
+        return Attachments(
+            self.media,
+            self.fetcher,
+            self.clock,
+            public_url=settings.server.base_url,
+            max_octets=settings.media.max_octets,
+            limits={c.name: c.max_message_octets for c in settings.carriers if isinstance(c, Mm4Settings)},
+            most_held=settings.queue.media_in_memory,
+            released=lambda: self.dispatch.wake.set(),  # it is made after this
+        )
+
+    def _mm4(self, settings: Mm4Settings) -> Carrier:
+        """Return an MM4 carrier that listens. Raises ConfigurationError without the extra, OSError as ``start``."""
+        try:
+            from passband.carriers.mm4.carrier import Mm4Carrier
+        except ImportError as error:
+            needs = f"carriers: {settings.name}: mm4 needs the extra: pip install 'passband[mm4]'"
+            raise ConfigurationError([needs]) from error
+        carrier = Mm4Carrier(
+            settings.profile(),
+            self.clock,
+            is_ours=lambda number: self.rules.directory.number(number) is not None,
+            receipts_for=self._mms_receipts,
+            reuse_port=self._workers > 1,
+        )
+        carrier.receiver.listen()
+        return carrier
+
     def _carrier(self, settings: CarrierSettings) -> Carrier:
+        if isinstance(settings, Mm4Settings):
+            return self._mm4(settings)
+        if isinstance(settings, SmppSettings):
+            carrier = SmppCarrier(settings.profile(), self.clock, random.Random())  # noqa: S311 - references and waits
+            self.rules.joins[carrier.name] = carrier.join
+            return carrier
         assert isinstance(settings, SimulatorSettings)
         return SimulatorCarrier(
             settings.name,
@@ -172,7 +248,8 @@ class Node:
         admin = create_admin(
             ready=lambda: self._ready,
             metrics=Metrics(self.counts, self.store, self._held, self.clock.now),
-            inbound=self._inbound(),
+            panel=self.panel,
+            more=console_routes(),
         )
         shared = settings.admin.listen == settings.server.listen
         app = create_app(
@@ -186,9 +263,10 @@ class Node:
             refused=self._count_refusal,
         )
         several = self._workers > 1
-        tls = server_tls(settings.server.tls) if settings.server.tls else None
         host, port = settings.server.listen
-        self.listeners = [Listener(app, host=host, port=port, tls=tls, body_limit=app.body_limit, reuse_port=several)]
+        self.listeners = [
+            Listener(app, host=host, port=port, tls=self._tls, body_limit=app.body_limit, reuse_port=several)
+        ]
         if not shared:
             host, port = settings.admin.listen
             self.listeners.append(Listener(admin, host=host, port=port + self._worker if port else 0))
@@ -205,9 +283,9 @@ class Node:
         hosts = [self.settings.server.listen.host, self.settings.admin.listen.host]
         return [(host, listener.port) for host, listener in zip(hosts, self.listeners, strict=False)]
 
-    def _inbound(self) -> Callable[[Inbound], Awaitable[None]] | None:
-        simulators = [c for c in self.carriers.values() if isinstance(c, SimulatorCarrier)]
-        return simulators[0].inbound if simulators else None
+    async def _report(self, report: Report) -> None:
+        await self.receive(report)
+        self.panel.reported(report)
 
     def _count_refusal(self, status: int) -> None:
         self.counts["answers", str(status)] += 1
@@ -215,7 +293,13 @@ class Node:
     def _held(self) -> Held:
         now = self.clock.now()
         rooms = {name: carrier.room(now) for name, carrier in self.carriers.items()}
-        return Held(self.dispatch.held, self.notify.held, self.notify.health(), rooms)
+        links = [
+            LinkHeld(name, place, link.bound_at is not None, link.pending, link.window)
+            for name, carrier in self.carriers.items()
+            if isinstance(carrier, SmppCarrier)
+            for place, link in enumerate(carrier.links())
+        ]
+        return Held(self.dispatch.held, self.notify.held, self.notify.health(), rooms, links)
 
     def _holds_leases(self) -> bool:
         """Tell whether others still respect this node's leases: it may have been stopped for a while."""
@@ -246,6 +330,7 @@ class Node:
     async def stop(self) -> None:
         """Stop accepting, finish what is in flight, give the leases back and close everything."""
         self._ready = False
+        self.panel.close()
         await asyncio.gather(*(listener.stop(GRACE_SECONDS) for listener in self.listeners))
         # Nothing more to the carriers; they report what they have; then the callbacks under way come to their end.
         await _cancel([task for task in self._tasks if task.get_name() == "dispatch"])

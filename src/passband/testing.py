@@ -1,5 +1,5 @@
-"""What tests of applications and of Passband itself use: a clock that stands still, a carrier and an endpoint that do
-as they are told."""
+"""What tests of applications and of Passband itself use: a whole Passband in a thread (``Passband``); a clock that
+stands still, a carrier and an endpoint that do as they are told."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -8,6 +8,19 @@ from passband.carriers import ReportFunction
 from passband.domain.message import Kind, Recipient
 from passband.domain.report import Accepted, Outcome, Report, Submission
 from passband.fetch import Request, Response
+from passband.kit import KitFault, Passband, Sent, Told
+
+__all__ = [
+    "FakeClock",
+    "KitFault",
+    "Passband",
+    "ScriptedCarrier",
+    "ScriptedPoster",
+    "Sent",
+    "Told",
+    "accepted",
+    "answered",
+]
 
 
 class FakeClock:

@@ -1,6 +1,8 @@
 """Processes: one node until it is told to stop, or several of them on one machine, started again when they die.
 
 SIGTERM and SIGINT stop in good order: no new requests, what is in flight finishes, leases are given back, exit with 0.
+Several nodes also stop when the process that watches over them is gone, however it died: each reads a pipe that this
+process holds open. Left alone they would keep their addresses from those that are started in their place.
 """
 
 import asyncio
@@ -23,13 +25,20 @@ STOP_SECONDS = 2 * GRACE_SECONDS + 5
 
 
 async def run_node(
-    settings: Settings, *, worker: int = 0, workers: int = 1, started: Callable[[Node], None] | None = None
+    settings: Settings,
+    *,
+    worker: int = 0,
+    workers: int = 1,
+    developers: bool = False,
+    started: Callable[[Node], None] | None = None,
 ) -> int:
     """Run one node until SIGTERM or SIGINT; return the exit status. ``started`` is called once it accepts."""
     set_up_logs(settings.log)
     _raise_file_limit()
     stop = _stop_signal()
-    node = Node(settings, worker=worker, workers=workers)
+    if workers > 1:
+        _stop_with_parent(stop)
+    node = Node(settings, worker=worker, workers=workers, developers=developers)
     try:
         await node.start()
     except OSError as error:
@@ -52,7 +61,8 @@ async def run_node(
 async def run_workers(settings: Settings, config: Path | None, workers: int) -> int:
     """Run so many nodes, each in a process of its own, until SIGTERM or SIGINT; return the exit status.
 
-    Each process reads ``config`` again. One that dies is started again; what it held is taken over by the others meanwhile.
+    Each process reads ``config`` again. One that dies is started again; what it held is taken over by the others
+    meanwhile.
     """
     set_up_logs(settings.log)
     stop = _stop_signal()
@@ -64,7 +74,7 @@ async def _keep_running(config: Path | None, worker: int, workers: int, stop: as
     command = [sys.executable, "-m", "passband", "serve", *(["--config", str(config)] if config else [])]
     while not stop.is_set():
         process = await asyncio.create_subprocess_exec(
-            *command, "--worker", f"{worker}/{workers}", start_new_session=True
+            *command, "--worker", f"{worker}/{workers}", start_new_session=True, stdin=asyncio.subprocess.PIPE
         )
         exited = asyncio.create_task(process.wait())
         stopped = asyncio.create_task(stop.wait())
@@ -97,3 +107,14 @@ def _stop_signal() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
+
+
+def _stop_with_parent(stop: asyncio.Event) -> None:
+    """Stop when standard input, the pipe of ``run_workers``, ends."""
+    loop, pipe = asyncio.get_running_loop(), sys.stdin.fileno()
+
+    def ended() -> None:
+        loop.remove_reader(pipe)
+        stop.set()
+
+    loop.add_reader(pipe, ended)

@@ -32,6 +32,7 @@ def faults_in(folder: Path, text: str, environ: dict[str, str] | None = None) ->
 ACCOUNT = '[[accounts]]\nid = "1"\n'
 APPLICATION = ACCOUNT + '[[accounts.applications]]\nid = "a"\n'
 CARRIER = '[[carriers]]\nname = "sim"\ntype = "simulator"\n'
+SMPP = '[[carriers]]\nname = "smsc"\ntype = "smpp"\nhost = "127.0.0.1"\n'
 USER = ACCOUNT + "users = [{ name = 'u', "
 NUMBER = ACCOUNT + "numbers = [{ number = "
 
@@ -118,10 +119,31 @@ CASES = {
         "carriers[0].host: no such setting; there are name, receipt_window, delay, rate, receipts",
     ),
     "a missing key": ("[[accounts]]", f"accounts[0].id: missing; {AN_IDENTIFIER}"),
-    "a missing carrier type": ("[[carriers]]\nname = 'x'", "carriers[0].type: missing; must be simulator"),
+    "a missing carrier type": ("[[carriers]]\nname = 'x'", "carriers[0].type: missing; must be simulator, smpp or mm4"),
     "an unknown carrier type": (
         "[[carriers]]\nname = 'x'\ntype = 'fax'",
-        "carriers[0].type: must be simulator, not 'fax'",
+        "carriers[0].type: must be simulator, smpp or mm4, not 'fax'",
+    ),
+    # SMPP carriers
+    "a system_id that SMPP has no room for": (
+        SMPP + "system_id = 'sixteen_and_more'",
+        "carriers[0].system_id: must be up to 15 printable ASCII characters, not 'sixteen_and_more'",
+    ),
+    "a password that SMPP has no room for": (
+        SMPP + "system_id = 'us'\npassword = 'nine_char'",
+        "carriers[0].password: may have 8 characters; with long_password = true, more",
+    ),
+    "no TON and NPI": (
+        SMPP + "system_id = 'us'\nshort_code = [3]",
+        "carriers[0].short_code: must be TON and NPI, such as [5, 0], not a list",
+    ),
+    "a pattern without groups": (
+        SMPP + "system_id = 'us'\nreceipt_pattern = 'id=(.*)'",
+        "carriers[0].receipt_pattern: must be a regular expression with groups named id and stat, not 'id=(.*)'",
+    ),
+    "a parameter that does not fit": (
+        SMPP + "system_id = 'us'\nextra_tlvs = [{ tag = 5121, kind = 'int1', value = '256' }]",
+        "carriers[0].extra_tlvs[0].value: does not fit kind 'int1'",
     ),
     # numbers and names
     "no number": (NUMBER + "'+1 919' }]", f"{FIRST_NUMBER}.number: {A_PHONE_NUMBER} '+1 919'"),

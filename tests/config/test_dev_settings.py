@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from passband.config import Address, SimulatorSettings, dev_settings
+from passband.config import Address, SimulatorSettings, SmppSettings, dev_settings
+from passband.config.developers import SmppPeer
 from passband.domain.account import User
 from passband.domain.errors import ConfigurationError
 from passband.domain.message import Direction
@@ -42,6 +43,19 @@ def test_flags_of_the_developers_edition_are_settings(tmp_path: Path) -> None:
     assert list(account.numbers) == ["+19195550118", "24365"]
     for direction in Direction:
         assert account.applications["app"].url(direction) == "http://localhost:9000/events"
+
+
+def test_the_developers_edition_may_have_an_smsc_instead_of_the_simulator(tmp_path: Path) -> None:
+    (carrier,) = dev_settings(tmp_path, smpp=SmppPeer("smsc.example:3550", "us", "secret")).carriers
+    assert isinstance(carrier, SmppSettings)
+    assert (carrier.host, carrier.port, carrier.system_id, carrier.password) == ("smsc.example", 3550, "us", "secret")
+
+
+@pytest.mark.parametrize("address", ["smsc.example", "smsc.example:x", ":2775", "smsc.example:0"])
+def test_no_address_of_an_smsc_is_told(tmp_path: Path, address: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        dev_settings(tmp_path, smpp=SmppPeer(address, "us"))
+    assert all(fault.startswith(("carriers[0].host: ", "carriers[0].port: ")) for fault in caught.value.faults)
 
 
 def test_wrong_flags_are_told_all_at_once(tmp_path: Path) -> None:

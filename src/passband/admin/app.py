@@ -1,36 +1,76 @@
-"""The admin API: health, readiness, metrics, and inbound messages from handsets of the simulated carrier."""
+"""The admin API: health, metrics, and everything that the console shows and does, as JSON.
 
-from collections.abc import Awaitable, Callable
+``GET /admin`` lists it; the list is made of the table below, as are the routes. It asks for no credentials and listens
+on the loopback unless told otherwise. What a browser sends from another site's page is refused (``guard``).
+"""
 
-import msgspec
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
+
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from passband.admin import acting, playing, showing
+from passband.admin.answers import problem
+from passband.admin.guard import Guard
 from passband.admin.metrics import Metrics
-from passband.domain.errors import StoreUnavailable
-from passband.domain.message import Kind
-from passband.domain.number import is_recipient, is_sender
-from passband.domain.report import Inbound
-from passband.domain.segments import count
+from passband.admin.panel import Panel
+from passband.admin.streaming import LiveStream
+from passband.api.asgi import App
+from passband.domain.errors import RequestFault, StoreUnavailable
 
-MOST_OCTETS = 1024 * 1024
-
-
-class NewInbound(msgspec.Struct, rename={"sender": "from"}):
-    """The body of ``POST /admin/inbound``: a message that somebody sends to one of our numbers."""
-
-    sender: str
-    to: str | list[str]
-    text: str = ""
-    media: list[str] = []
+Handler = Callable[[Panel, Request], Awaitable[Response]]
 
 
-def create_admin(
-    *, ready: Callable[[], bool], metrics: Metrics, inbound: Callable[[Inbound], Awaitable[None]] | None
-) -> Starlette:
-    """Return the admin API. ``inbound`` keeps a message from a handset; None where there is no simulated carrier."""
+class Entry(NamedTuple):
+    """One call of the admin API; ``developers`` ones exist in the developers' edition only."""
+
+    method: str
+    path: str
+    does: str
+    handler: Handler
+    developers: bool = False
+
+
+ENTRIES = (
+    Entry("GET", "/admin/state", "which edition this is, its time and its numbers", showing.state),
+    Entry("GET", "/admin/messages", "messages on their way, newest first; ?number= ?id= ?tag= ?state=queued|sending|"
+          "handed|callback-pending|done|in-flight|delivered|failed ?limit=", showing.messages),
+    Entry("GET", "/admin/messages/{id}", "every state that a message's recipients went through, and their callbacks",
+          showing.message),
+    Entry("GET", "/admin/callbacks", "endpoints with their health; callbacks with their last attempt and when the next "
+          "is due; ?state=pending|acknowledged|expired ?id= ?limit=", showing.callbacks),
+    Entry("GET", "/admin/callbacks/{account}/{id}/{n}/{slot}", "one callback: all attempts, exact body and headers",
+          showing.callback),
+    Entry("POST", "/admin/callbacks/{account}/{application}/{direction}/retry", "try what waits for an endpoint now; "
+          "direction is in or out", acting.retry),
+    Entry("GET", "/admin/rates", "numbers of the last hour; ?step=1 (a second a point) or 60", showing.rates),
+    Entry("GET", "/admin/segments", "encoding, segments and cuts of ?text=", showing.segments),
+    Entry("POST", "/admin/segments", 'the same of {"text"}, for long ones', showing.segments),
+    Entry("POST", "/admin/inbound", 'a message from a handset to our numbers: {"from", "to", "text", "media": [URL or '
+          '{"name", "contentType", "base64"}]}; where a simulated carrier is configured',
+          playing.inbound),
+    Entry("GET", "/admin/handsets", "handsets and what is on them; ?handset=", playing.handsets, developers=True),
+    Entry("DELETE", "/admin/handsets", "empty all handsets", playing.forget_handsets, developers=True),
+    Entry("GET", "/admin/handsets/media/{number}/{index}", "a picture on a handset", playing.picture, developers=True),
+    Entry("GET", "/admin/inbox", "the callbacks that the inbox received", playing.inbox, developers=True),
+    Entry("DELETE", "/admin/inbox", "empty the inbox", playing.forget_inbox, developers=True),
+    Entry("POST", "/inbox", "the inbox: an endpoint that answers 200 to every callback", playing.take, developers=True),
+    Entry("GET", "/admin/faults", "faults in force, and the sorts that there are", acting.faults, developers=True),
+    Entry("POST", "/admin/faults", 'a fault: {"fault", "number", "prefix", "account", "url", "code", "seconds", '
+          '"status", "rate", "times"}', acting.add_fault, developers=True),
+    Entry("DELETE", "/admin/faults", "take back all faults", acting.remove_faults, developers=True),
+    Entry("DELETE", "/admin/faults/{id}", "take back one fault", acting.remove_faults, developers=True),
+    Entry("GET", "/admin/clock", "the node's time, and how far it was moved", showing.state, developers=True),
+    Entry("POST", "/admin/clock", 'let time pass: {"advance": seconds}', acting.advance, developers=True),
+)  # fmt: skip
+LIVE = "server-sent events: message, callback, rates, bubble, faults, inbox, clock; ?topics= ?after=; Last-Event-ID"
+
+
+def create_admin(*, ready: Callable[[], bool], metrics: Metrics, panel: Panel, more: Sequence[Route] = ()) -> App:
+    """Return the admin API. ``more`` are further routes: the console's pages."""
 
     async def healthz(request: Request) -> Response:
         return PlainTextResponse("alive\n")
@@ -41,42 +81,34 @@ def create_admin(
     async def show_metrics(request: Request) -> Response:
         return Response(await metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    async def receive(request: Request) -> Response:
-        if inbound is None:
-            return _problem(404, "inbound messages can be played only where a simulated carrier is configured")
-        try:
-            new = msgspec.json.decode(await request.body(), type=NewInbound)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            return _problem(400, f"the body must be a JSON object with from, to and text: {error}")
-        to = (new.to,) if isinstance(new.to, str) else tuple(dict.fromkeys(new.to))
-        wrong = [n for n in to if not is_recipient(n)] + ([] if is_sender(new.sender) else [new.sender])
-        if wrong or not to:
-            return _problem(400, f"not a telephone number: {', '.join(map(repr, wrong)) or 'to is empty'}")
-        kind = Kind.MMS if new.media or len(to) > 1 else Kind.SMS
-        message = Inbound(
-            carrier="simulator",
-            sender=new.sender,
-            to=to,
-            text=new.text,
-            kind=kind,
-            segment_count=count(new.text) if kind is Kind.SMS else 1,
-            media=tuple(new.media),
-        )
-        try:
-            await inbound(message)
-        except StoreUnavailable as error:
-            return _problem(503, str(error))
-        return JSONResponse({"segmentCount": message.segment_count}, 202)
+    async def index(request: Request) -> Response:
+        here = [entry for entry in ENTRIES if panel.developers or not entry.developers]
+        listed = [{"method": entry.method, "path": entry.path, "does": entry.does} for entry in here]
+        return JSONResponse([*listed, {"method": "GET", "path": "/admin/live", "does": LIVE}])
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/metrics", show_metrics),
-            Route("/admin/inbound", receive, methods=["POST"]),
+            Route("/admin", index),
+            Route("/admin/live", LiveStream(panel.live)),
+            *(Route(entry.path, _endpoint(entry, panel), methods=[entry.method]) for entry in ENTRIES),
+            *more,
         ]
     )
+    return Guard(app, local_names_only=panel.developers)
 
 
-def _problem(status: int, description: str) -> Response:
-    return JSONResponse({"description": description}, status)
+def _endpoint(entry: Entry, panel: Panel) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        if entry.developers and not panel.developers:
+            return problem(404, "this is there in the developers' edition only")
+        try:
+            return await entry.handler(panel, request)
+        except RequestFault as error:
+            return problem(400, str(error))
+        except StoreUnavailable as error:
+            return problem(503, str(error))
+
+    return answer

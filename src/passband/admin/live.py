@@ -7,7 +7,7 @@ watches nothing is observed, encoded or kept: ``watching`` is told when that beg
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection
 
 import msgspec
 
@@ -72,7 +72,7 @@ class Live:
         for stream in self._streams:
             stream.set()
 
-    async def stream(self, after: str | None, topics: Collection[str] = ()) -> AsyncIterator[bytes]:
+    async def stream(self, after: str | None, topics: Collection[str] = ()) -> AsyncGenerator[bytes, None]:
         """Give out events of these topics (none: all) that come after a cursor, as they happen, until ``close``.
 
         Without a cursor it begins now. A cursor that cannot be followed gets ``reset`` first.

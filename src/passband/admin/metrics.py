@@ -54,7 +54,24 @@ GAUGES = {
     "endpoint_failing": "1 where an endpoint gets one probe at a time.",
     "endpoint_in_flight": "Attempts under way to an endpoint.",
     "carrier_room": "Segments that a carrier takes now.",
+    "link_bound": "1 where a link to a carrier is bound.",
+    "link_pending": "Segments of a link whose answer is awaited.",
+    "link_window": "Segments that may be unanswered on a link.",
 }
+
+
+class LinkHeld(NamedTuple):
+    """One link to a carrier at this moment; ``place`` tells it from the carrier's others."""
+
+    carrier: str
+    place: int
+    bound: bool
+    pending: int
+    window: int
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        return self.carrier, str(self.place)
 
 
 class Held(NamedTuple):
@@ -64,6 +81,7 @@ class Held(NamedTuple):
     callbacks: int
     endpoints: Sequence[tuple[Endpoint, bool, int, int]]
     rooms: Mapping[str, int]
+    links: Sequence[LinkHeld] = ()
 
 
 class Metrics:
@@ -111,6 +129,9 @@ class Metrics:
             "endpoint_failing": [(_labels(e), int(failing)) for e, failing, _, _ in held.endpoints],
             "endpoint_in_flight": [(_labels(e), in_flight) for e, _, in_flight, _ in held.endpoints],
             "carrier_room": [((name,), room) for name, room in held.rooms.items()],
+            "link_bound": [(link.labels, int(link.bound)) for link in held.links],
+            "link_pending": [(link.labels, link.pending) for link in held.links],
+            "link_window": [(link.labels, link.window) for link in held.links],
         }
         for name, text in GAUGES.items():
             labels: tuple[str, ...] = ()
@@ -118,6 +139,8 @@ class Metrics:
                 labels = ("account", "application", "direction")
             elif name.startswith(("queue", "handed", "carrier")):
                 labels = ("carrier",)
+            elif name.startswith("link"):
+                labels = ("carrier", "link")
             family = GaugeMetricFamily(f"passband_{name}", text, labels=labels)
             for key, value in values[name]:
                 family.add_metric(key, value)

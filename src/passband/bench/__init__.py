@@ -2,7 +2,8 @@
 
 Three processes: a node as ``passband serve`` runs it (SQLite, everything durable, simulated carrier), an application
 that posts and takes callbacks (``drive``), and this one, which only starts them and reads their figures. On two cores
-the node has one and the rest shares the other, so the figures are those of one node.
+the node has one and the rest shares the other, so the figures are those of one node. Over SMPP there is a fourth, which
+has its share of the other core: ``passband smsc``, over TCP.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +26,14 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
-from passband.bench.plan import Plan, Played
+from passband.bench.plan import Backlog, Plan, Played
 from passband.domain.errors import OwnFault
 
 ACCOUNT, USER, PASSWORD = "5500123", "bench", "bench"
 APPLICATION = "7d0c6a1e-52b4-4f5e-9a57-0f3a3c9f6b21"
 SENDER = "+19195550117"
+# What a backlog waits for: a carrier that takes one segment in a thousand seconds, an endpoint that nobody listens on.
+STUCK_CARRIER, DEAD_APPLICATION, DEAD_ENDPOINT = "stuck", "c19e4f3d-8a70-4b0e-b1f5-2d6a90e7c5a4", "127.0.0.1:9"
 STEADY_RATE = 1000.0
 STEADY_SECONDS = 8
 START_SECONDS = 20.0
@@ -48,19 +52,37 @@ allow_private_networks = true
 [log]
 level = "error"
 [[carriers]]
-name = "simulator"
-type = "simulator"
-delay = 0
 {carrier}
+[[carriers]]
+name = "{stuck}"
+type = "simulator"
+rate = 0.001
 [[accounts]]
 id = "{account}"
 users = [{{ name = "{user}", password = "{password}" }}]
 [[accounts.applications]]
 id = "{application}"
 callback_url = "http://127.0.0.1:{endpoint}/"
+[[accounts.applications]]
+id = "{dead_application}"
+callback_url = "http://{dead_endpoint}/"
 [[accounts.numbers]]
 number = "{sender}"
 application = "{application}"
+"""
+
+SIMULATOR = """
+name = "simulator"
+type = "simulator"
+delay = 0
+"""
+SMPP = """
+name = "smpp"
+type = "smpp"
+host = "127.0.0.1"
+port = {port}
+system_id = "bench"
+window = 100
 """
 
 
@@ -91,48 +113,118 @@ class NodeFailed(OwnFault):
     """The node that was to be measured did not start."""
 
 
-async def run_bench(messages: int, connections: int, *, as_json: bool) -> int:
-    """Run all parts and print them; return the exit status."""
+@dataclass(frozen=True)
+class Part:
+    """One line of the table: what is played, and what waits in the store before."""
+
+    name: str
+    plan: Callable[[int, int], Plan]
+    backlog: Callable[[str], Backlog] | None = None
+
+
+async def run_bench(messages: int, connections: int, *, backlog: int = 0, smpp: bool = False, as_json: bool) -> int:
+    """Run all parts and print them; return the exit status. With ``smpp`` all goes over SMPP to ``passband smsc``.
+
+    With ``backlog`` it is other parts: the whole path beside an empty store, and beside so many rows that wait.
+    """
     figures = []
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=console, transient=True) as progress:
-        for name, plan in _parts(messages, connections):
-            task = progress.add_task(f"{name} …")
-            figures.append(await _measure(name, plan))
+        for part in _backlog_parts(messages, connections, backlog) if backlog else _parts(messages, connections):
+            task = progress.add_task(f"{part.name} …")
+            figures.append(await _measure(part, smpp=smpp))
             progress.remove_task(task)
     if as_json:
         sys.stdout.write(json.dumps([_row(f) for f in figures]) + "\n")
     else:
-        Console(width=120).print(_table(figures))
+        Console(width=120).print(_table(figures, "SMPP" if smpp else "simulated carrier"))
     return 0
 
 
-def _parts(messages: int, connections: int) -> list[tuple[str, Callable[[int, int], Plan]]]:
-    def plan(**fields: Any) -> Callable[[int, int], Plan]:
-        return lambda port, endpoint: Plan(
-            "127.0.0.1", port, endpoint, ACCOUNT, USER, PASSWORD, APPLICATION, SENDER, **fields
-        )
+def _plan(**fields: Any) -> Callable[[int, int], Plan]:
+    return lambda port, endpoint: Plan(
+        "127.0.0.1", port, endpoint, ACCOUNT, USER, PASSWORD, APPLICATION, SENDER, **fields
+    )
 
+
+def _parts(messages: int, connections: int) -> list[Part]:
     return [
-        ("accept only", plan(count=messages, connections=connections, callbacks=False)),
-        ("the whole path", plan(count=messages, connections=connections)),
-        ("1,000/s", plan(count=int(STEADY_RATE * STEADY_SECONDS), connections=connections, rate=STEADY_RATE)),
-        ("a backlog of callbacks", plan(count=messages, connections=connections, backlog=True)),
+        Part("accept only", _plan(count=messages, connections=connections, callbacks=False)),
+        Part("the whole path", _plan(count=messages, connections=connections)),
+        Part("1,000/s", _plan(count=int(STEADY_RATE * STEADY_SECONDS), connections=connections, rate=STEADY_RATE)),
+        Part("a backlog of callbacks", _plan(count=messages, connections=connections, backlog=True)),
     ]
 
 
-async def _measure(name: str, make_plan: Callable[[int, int], Plan]) -> Figures:
+def _backlog_parts(messages: int, connections: int, backlog: int) -> list[Part]:
+    plan = _plan(count=messages, connections=connections)
+    return [
+        Part("an empty store", plan),
+        Part(
+            f"{backlog:,} recipients wait",
+            plan,
+            lambda store: Backlog(store, backlog, ACCOUNT, APPLICATION, SENDER, carrier=STUCK_CARRIER),
+        ),
+        Part(
+            f"{backlog:,} callbacks wait",
+            plan,
+            lambda store: Backlog(store, backlog, ACCOUNT, DEAD_APPLICATION, SENDER),
+        ),
+    ]
+
+
+async def _measure(part: Part, *, smpp: bool) -> Figures:
     port, endpoint = _free_port(), _free_port()
-    plan = make_plan(port, endpoint)
+    plan = part.plan(port, endpoint)
     with tempfile.TemporaryDirectory(prefix="passband-bench-") as folder:
+        if part.backlog is not None:
+            await _play("passband.bench.backlog", part.backlog(f"sqlite:{folder}/passband.db"))
         # Accepting alone: a carrier that takes one segment in a thousand seconds leaves everything in the queue.
-        carrier = "" if plan.callbacks else "rate = 0.001"
-        async with _node(Path(folder), port, endpoint, carrier) as (process, ready_seconds):
-            played = await _drive(plan)
+        rate = "rate = 0.001" if not plan.callbacks else "rate = 0" if smpp else ""
+        async with (
+            _carrier(smpp) as carrier,
+            _node(Path(folder), port, endpoint, carrier + rate) as (process, ready_seconds),
+        ):
+            played = msgspec.json.decode(await _play("passband.bench.drive", plan), type=Played)
             cpu = _processor_seconds(process.pid)
             memory = _largest_memory(process.pid)
-    return Figures(name, played, cpu / max(1, played.accepted) * 1e6, memory, ready_seconds)
+    return Figures(part.name, played, cpu / max(1, played.accepted) * 1e6, memory, ready_seconds)
+
+
+@contextlib.asynccontextmanager
+async def _carrier(smpp: bool) -> AsyncIterator[str]:
+    """Yield the settings of the carrier; its SMSC runs as long as they are in use."""
+    if not smpp:
+        yield SIMULATOR
+        return
+    port = _free_port()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "passband", "smsc", "--port", str(port), "--delay", "0"),
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        await _until_listening(port, process)
+        yield SMPP.format(port=port)
+    finally:
+        await _end(process)
+
+
+async def _until_listening(port: int, process: asyncio.subprocess.Process) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.returncode is None:
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            return
+        await asyncio.sleep(0.02)
+    raise NodeFailed(f"the simulated carrier did not listen within {START_SECONDS:g} s")
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.send_signal(signal.SIGTERM)
+    await process.wait()
 
 
 @contextlib.asynccontextmanager
@@ -151,6 +243,9 @@ async def _node(
             password=PASSWORD,
             application=APPLICATION,
             sender=SENDER,
+            stuck=STUCK_CARRIER,
+            dead_application=DEAD_APPLICATION,
+            dead_endpoint=DEAD_ENDPOINT,
         )
     )
     started = time.monotonic()
@@ -159,9 +254,7 @@ async def _node(
         await _until_ready(port, process)
         yield process, time.monotonic() - started
     finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-        await process.wait()
+        await _end(process)
 
 
 async def _until_ready(port: int, process: asyncio.subprocess.Process) -> None:
@@ -176,14 +269,15 @@ async def _until_ready(port: int, process: asyncio.subprocess.Process) -> None:
     raise NodeFailed(f"the node was not ready within {START_SECONDS:g} s; its messages are above")
 
 
-async def _drive(plan: Plan) -> Played:
+async def _play(module: str, what: Plan | Backlog) -> bytes:
+    """Run one of our modules in a process of its own, give it its part, and return what it says."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "passband.bench.drive", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", module, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
-    out, _ = await process.communicate(msgspec.json.encode(plan))
+    out, _ = await process.communicate(msgspec.json.encode(what))
     if process.returncode:
-        raise NodeFailed("the applications' side of the benchmark failed; its messages are above")
-    return msgspec.json.decode(out, type=Played)
+        raise NodeFailed(f"{module} failed; its messages are above")
+    return out
 
 
 def _free_port() -> int:
@@ -212,7 +306,7 @@ def _row(f: Figures) -> dict[str, object]:
         "part": f.name,
         "accepted_per_second": round(f.accepted_rate),
         "whole_per_second": round(f.whole_rate) if f.played.told == f.played.accepted else None,
-        "drained_per_second": round(f.drain_rate) if "backlog" in f.name else None,
+        "drained_per_second": round(f.drain_rate) if f.name == "a backlog of callbacks" else None,
         "accept_ms_p50_p99": [round(v * 1000, 1) for v in f.played.accept_latency],
         "callback_ms_p50_p99": [round(v * 1000, 1) for v in f.played.callback_latency],
         "cpu_us_per_message": round(f.cpu),
@@ -223,15 +317,16 @@ def _row(f: Figures) -> dict[str, object]:
     }
 
 
-def _table(figures: list[Figures]) -> Table:
-    table = Table(title="Passband, one node, SQLite, everything durable")
-    for column in ("", "accepted/s", "end to end/s", "POST to 202", "POST to callback", "processor", "memory"):
+def _table(figures: list[Figures], carrier: str) -> Table:
+    table = Table(title=f"Passband, one node, SQLite, {carrier}, everything durable")
+    for column in ("", "ready", "accepted/s", "end to end/s", "POST to 202", "POST to callback", "processor", "memory"):
         table.add_column(column, justify="left" if not column else "right")
     for f in figures:
         row = _row(f)
         whole = row["drained_per_second"] or row["whole_per_second"]
         table.add_row(
             f.name,
+            f"{f.ready_seconds:.1f} s",
             f"{row['accepted_per_second']:,}",
             f"{whole:,}" if whole else "",
             _latency(f.played.accept_latency),

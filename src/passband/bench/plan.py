@@ -26,6 +26,19 @@ class Plan(msgspec.Struct):
     give_up: float = 120.0
 
 
+class Backlog(msgspec.Struct):
+    """What waits in a store before anything is measured: ``count`` recipients for ``carrier``, or where that is empty
+    as many callbacks of ``application``; evenly spread over the last ``oldest_seconds``."""
+
+    store: str
+    count: int
+    account: str
+    application: str
+    sender: str
+    carrier: str = ""
+    oldest_seconds: float = 3 * 3600.0
+
+
 class Played(msgspec.Struct):
     """What came of it; seconds for times, per second for rates. Latencies are the 50th and 99th percentile."""
 

@@ -11,15 +11,24 @@ from pathlib import Path
 from passband.config.developers import dev_settings
 from passband.config.layers import defaults, merge, override, read_file
 from passband.config.reading import build
-from passband.config.settings import CARRIER_TYPES, CarrierSettings, Settings, SimulatorSettings
+from passband.config.settings import (
+    CARRIER_TYPES,
+    CarrierSettings,
+    Mm4Settings,
+    Settings,
+    SimulatorSettings,
+    SmppSettings,
+)
 from passband.config.values import Address
 
 __all__ = [
     "CARRIER_TYPES",
     "Address",
     "CarrierSettings",
+    "Mm4Settings",
     "Settings",
     "SimulatorSettings",
+    "SmppSettings",
     "dev_settings",
     "load",
 ]

@@ -7,9 +7,12 @@ import difflib
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
+import msgspec
 from msgspec import UNSET
 
-from passband.config.settings import AccountSettings, ApplicationSettings, Settings
+from passband.carriers.mm4.profile import DeliveredOn
+from passband.carriers.smpp.settings import ExtraTlv
+from passband.config.settings import AccountSettings, ApplicationSettings, Mm4Settings, Settings, SmppSettings
 from passband.domain.routing import ON_NET
 
 Named = tuple[str, Any]  # the path of a setting, and its value
@@ -23,6 +26,11 @@ def check(settings: Settings) -> Iterator[str]:
     for path, name in carriers:
         if name == ON_NET:
             yield f"{path}.name: {ON_NET!r} is the name of the way between your own numbers; choose another"
+    for path, carrier in _each("carriers", settings.carriers):
+        if isinstance(carrier, Mm4Settings):
+            yield from _check_mm4(path, carrier)
+        elif isinstance(carrier, SmppSettings) and not _holds_unread(carrier):
+            yield from _check_smpp(path, carrier)
     carrier_names = _known(settings.carriers, "name")
     account_ids = _known(settings.accounts, "id")
     for path, route in _each("routes", settings.routes):
@@ -36,6 +44,48 @@ def check(settings: Settings) -> Iterator[str]:
     yield from _taken_twice("number", numbers)
     if not _unread(settings.callbacks) and settings.callbacks.schedule == ():
         yield "callbacks.schedule: must have at least one wait"
+
+
+def _check_mm4(path: str, carrier: Mm4Settings) -> Iterator[str]:
+    for one, other in (
+        ("user", "password"),
+        ("listen_user", "listen_password"),
+        ("listen_certificate", "listen_key"),
+    ):
+        given = [name for name in (one, other) if getattr(carrier, name) is not None]
+        if len(given) == 1:
+            yield f"{path}.{given[0]}: needs {other if given == [one] else one}"
+    if carrier.allow == () and carrier.listen_user is None:
+        yield f"{path}.allow: give the peer's addresses, or listen_user and listen_password; or nothing can come in"
+    if carrier.mms_delivered_on is DeliveredOn.FORWARD_RES and carrier.ack_request is False:
+        yield f"{path}.mms_delivered_on: forward_res needs ack_request = true"
+    if carrier.mms_delivered_on is DeliveredOn.REPORT and carrier.delivery_report is False:
+        yield f"{path}.mms_delivered_on: report needs delivery_report = true"
+
+
+def _check_smpp(path: str, carrier: SmppSettings) -> Iterator[str]:
+    if len(carrier.password or "") > 8 and not carrier.long_password:
+        yield f"{path}.password: may have 8 characters; with long_password = true, more"
+        return
+    for place, extra in _each(f"{path}.extra_tlvs", carrier.extra_tlvs):
+        try:
+            ExtraTlv(tag=extra.tag, kind=extra.kind, value=extra.value)
+        except ValueError:
+            yield f"{place}.value: does not fit kind {extra.kind!r}"
+            return
+    try:
+        carrier.profile()
+    except ValueError as error:
+        yield f"{path}: {error}"
+
+
+def _holds_unread(value: Any) -> bool:
+    """Whether anything below a table could not be read."""
+    if isinstance(value, tuple):
+        return any(map(_holds_unread, value))
+    if isinstance(value, msgspec.Struct):
+        return any(_holds_unread(getattr(value, name)) for name in value.__struct_fields__)
+    return _unread(value)
 
 
 def _check_account(path: str, account: AccountSettings, carriers: Collection[Any]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from passband.config.layers import defaults, merge
 from passband.config.reading import build
@@ -14,6 +14,14 @@ PASSWORD = "demo"  # noqa: S105  the one that is printed at the start, on the lo
 # The same at every start, so that what an application has configured once stays right.
 APPLICATION = "b7c4d2f0-5c1e-4a53-9d0e-3f6a8e2b1c74"
 NUMBERS = ("+19195550117",)
+
+
+class SmppPeer(NamedTuple):
+    """The SMSC of the developers' edition: ``host:port``, and the user name and password of the bind."""
+
+    address: str
+    system_id: str
+    password: str = ""
 
 
 def dev_settings(
@@ -28,12 +36,13 @@ def dev_settings(
     callback_url: str | None = None,
     history_days: int = 0,
     rate: float | None = None,
+    smpp: SmppPeer | None = None,
 ) -> Settings:
-    """Return the settings of ``passband dev``: one account, its application and numbers, a simulated carrier.
+    """Return the settings of ``passband dev``: one account, its application and numbers, one carrier.
 
     Store and media are in ``data``; the admin pages share the server's address; callbacks may go to private networks.
     ``callback_url`` takes inbound messages and status events, None: nobody is told. ``rate`` is the account's, in
-    segments per second. Raises ConfigurationError with all faults.
+    segments per second. The carrier is ``smpp``, None: a simulated one. Raises ConfigurationError with all faults.
     """
     listen = f"127.0.0.1:{port}"
     folder = data.absolute()
@@ -47,6 +56,13 @@ def dev_settings(
         one["applications"][0]["callback_url"] = callback_url
     if rate is not None:
         one["rate"] = rate
+    carrier: dict[str, Any] = {"name": "simulator", "type": "simulator"}
+    if smpp is not None:
+        host, _, port_there = smpp.address.rpartition(":")
+        carrier = {"name": "smpp", "type": "smpp", "host": host, "system_id": smpp.system_id}
+        carrier["port"] = int(port_there) if port_there.isdecimal() else port_there
+        if smpp.password:
+            carrier["password"] = smpp.password
     flags = {
         "server": {"listen": listen},
         "admin": {"listen": listen},
@@ -55,7 +71,7 @@ def dev_settings(
         "callbacks": {"allow_private_networks": True},
         "history": {"days": history_days},
         "log": {"format": "console"},
-        "carriers": [{"name": "simulator", "type": "simulator"}],
+        "carriers": [carrier],
         "accounts": [one],
     }
     return build(merge(defaults(), flags), folder, {})

@@ -92,8 +92,10 @@ def reference() -> str:
                 finish()
                 heading = entry.section
                 lines += [f"## `{entry.line}`", "", entry.meaning, ""]
-            elif sample:
-                sample.append("")
+            else:  # another table of the same name is another kind of it, with settings of its own
+                finish()
+                if entry.meaning:
+                    lines += [entry.meaning, ""]
         if not entry.in_force:
             sample.append(entry.line)
         if entry.key and entry.meaning:

@@ -7,7 +7,7 @@ be".
 import enum
 import re
 from collections.abc import Callable, Iterable
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlsplit
@@ -52,6 +52,13 @@ class Address(NamedTuple):
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class TonNpi(NamedTuple):
+    """Type of number and numbering plan, as SMPP tells them."""
+
+    ton: int
+    npi: int
 
 
 def number(unit: str, low: float, high: float) -> Rule:
@@ -154,6 +161,35 @@ def _media_url(value: object, folder: Path) -> str:
     return _located(value, folder, "file:")
 
 
+def _is_network(value: str) -> bool:
+    ip_network(value)
+    return True
+
+
+def at_most(octets: int) -> Rule:
+    """A text of printable ASCII, so long at most; for fields of SMPP, which have a size."""
+    return text(
+        f"up to {octets} printable ASCII characters",
+        lambda value: len(value) <= octets and value.isascii() and value.isprintable(),
+    )
+
+
+def _ton_npi(value: object, _folder: Path) -> TonNpi:
+    if not isinstance(value, list) or len(value) != 2:
+        raise ValueError
+    for part in value:
+        if isinstance(part, bool) or not isinstance(part, int) or not 0 <= part <= 255:
+            raise ValueError
+    return TonNpi(*value)
+
+
+def _is_receipt_pattern(value: str) -> bool:
+    try:
+        return {"id", "stat"} <= re.compile(value).groupindex.keys()
+    except re.error:
+        return False
+
+
 def _file(value: object, folder: Path) -> Path:
     if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError
@@ -214,9 +250,25 @@ HttpUrl = Annotated[str, text("an absolute http or https URL", _is_http_url)]
 BaseUrl = Annotated[str, text("an absolute http or https URL without a query", _is_base_url)]
 StoreUrl = Annotated[ConnectionUrl, Rule("sqlite:PATH or postgresql://USER:PASSWORD@HOST/DATABASE", _store_url)]
 MediaUrl = Annotated[str, Rule("file:PATH or s3://BUCKET/PREFIX", _media_url)]
+Network = Annotated[str, text("an address or a network, such as 198.51.100.7 or 198.51.100.0/24", _is_network)]
+Domain = Annotated[
+    str,
+    text(
+        "the name of a host or domain",
+        re.compile(r"(?=.{1,253}$)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*", re.ASCII).fullmatch,
+    ),
+]
+Mailbox = Annotated[
+    str, text("a mail address", re.compile(r"[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]{1,253}", re.ASCII).fullmatch)
+]
+ContentType = Annotated[
+    str, text("a content type such as image/jpeg", re.compile(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,60}").fullmatch)
+]
 File = Annotated[Path, Rule("the path of a file", _file)]
 Password = Annotated[Secret, text("a text without control characters", _is_password, Secret)]
 PasswordOrHash = Annotated[
     Secret, text("a password, or its hash as scrypt:<salt hex>:<hash hex>", _is_password_or_hash, Secret)
 ]
 Rate = Annotated[float, number("segments per second", 0.001, 1_000_000)]
+NumberKind = Annotated[TonNpi, Rule("TON and NPI, such as [5, 0]", _ton_npi)]
+ReceiptPattern = Annotated[str, text("a regular expression with groups named id and stat", _is_receipt_pattern)]

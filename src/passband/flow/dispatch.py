@@ -18,8 +18,9 @@ from passband.clock import Clock
 from passband.counts import Counts
 from passband.domain.errors import StoreUnavailable
 from passband.domain.message import Kind, Recipient
-from passband.domain.report import Submission
+from passband.domain.report import Deferred, Report, Submission
 from passband.domain.rules import Rules
+from passband.flow.attachments import UNAVAILABLE, Attachments, MediaRefused
 from passband.flow.waiting import Line, LineKey, Waiting
 from passband.store import Line as StoredLine
 from passband.store import Pace, Store
@@ -35,6 +36,7 @@ MOST_HELD = 50_000  # recipients in this node's memory: at about 1 kB each, what
 MOST_OF_LINE = 5_000  # of one account for one carrier, so that one backlog does not take all of it
 REFILL = 500  # rows read at a time, and the level at which more are read
 SCAN_SECONDS = 1.0  # how often the store is asked what waits that nobody spoke of
+MEDIA_SECONDS = 30.0  # until media are asked for again that our own store of media could not give
 BURST_SECONDS = 0.25  # what a limit lets go at once after a rest; more would break 5 % over 10 s
 
 
@@ -49,14 +51,18 @@ class Dispatch:
         clock: Clock,
         counts: Counts,
         *,
+        attachments: Attachments | None = None,
         most_held: int = MOST_HELD,
         holds_leases: Callable[[], bool] = lambda: True,
     ) -> None:
+        """Without ``attachments`` an MMS is handed over without its files."""
         self._store = store
         self._rules = rules
         self._carriers = carriers
         self._clock = clock
         self._counts = counts
+        self._attachments = attachments
+        self._attaching = dict.fromkeys(carriers, 0)  # segments whose files are being fetched
         self._most_held = most_held
         self._holds_leases = holds_leases
         self._waiting = {name: Waiting() for name in carriers}
@@ -66,8 +72,11 @@ class Dispatch:
         self._granted: list[tuple[float, int, Waiting, Line, list[Submission]]] = []  # a heap, by the moment to go
         self._sequence = itertools.count()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._fetches: set[asyncio.Task[None]] = set()  # those of them that fetch files
         self._scan_at = 0.0
+        self._epoch = 0  # counts how often everything was forgotten
         self.wake = asyncio.Event()
+        self.leaving: Callable[[Sequence[Submission]], None] | None = None  # told what leaves, while somebody watches
 
     # ── births ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -122,14 +131,19 @@ class Dispatch:
     # ── the step ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def run(self) -> None:
-        """Step whenever something may be due, until cancelled."""
-        while True:
-            try:
-                next_at = await self.step(self._clock.now())
-            except StoreUnavailable as error:
-                log.warning("dispatch waits for the store", cause=str(error))
-                next_at = self._clock.now() + SCAN_SECONDS
-            await self._clock.rest(self.wake, next_at)
+        """Step whenever something may be due, until cancelled; files under way are given up then."""
+        try:
+            while True:
+                try:
+                    next_at = await self.step(self._clock.now())
+                except StoreUnavailable as error:
+                    log.warning("dispatch waits for the store", cause=str(error))
+                    next_at = self._clock.now() + SCAN_SECONDS
+                await self._clock.rest(self.wake, next_at)
+        finally:
+            for task in self._fetches:
+                task.cancel()
+            await asyncio.gather(*self._fetches, return_exceptions=True)
 
     async def step(self, now: float) -> float:
         """Hand over what may go now; return when to look again at the latest."""
@@ -141,6 +155,8 @@ class Dispatch:
         for name, waiting in self._waiting.items():
             if len(waiting):
                 self._pump(name, waiting, now)
+            if self._attachments is not None and self._attachments.turns.is_waiting(name):
+                self._attach(self._carriers[name], self._attachments, now)
         if now >= self._scan_at:
             self._scan_at = now + SCAN_SECONDS
             self._stored |= dict.fromkeys(await self._store.lines(now))
@@ -155,19 +171,48 @@ class Dispatch:
         room = carrier.room(now)
         ready: list[Submission] = []
         while room > 0 and (taken := waiting.next(room)):
+            if self.leaving is not None:
+                self.leaving(taken)
             for submission in taken:
+                if self._attachments is not None and submission.recipients[0].message.kind is Kind.MMS:
+                    # It takes no room yet, so that no SMS waits for somebody's files.
+                    self._attachments.turns.add(name, submission)
+                    continue
                 room -= submission.cost
                 self._forget_one(submission)
-                first = submission.recipients[0].message
-                if first.expires_at is not None and first.expires_at <= now:
-                    self._start(self._fail([(r, EXPIRED) for r in submission.recipients]))
-                elif first.kind is Kind.MMS:
+                if self._is_expired(submission, now):
+                    continue
+                if submission.recipients[0].message.kind is Kind.MMS:
                     self._start(self._send_mms(carrier, submission, now))
                 else:
                     ready.append(submission)
         if ready:
             self._counts["submits", name] += len(ready)
             carrier.submit(ready)
+
+    def _is_expired(self, submission: Submission, now: float) -> bool:
+        expires_at = submission.recipients[0].message.expires_at
+        if expires_at is None or expires_at > now:
+            return False
+        self._start(self._fail([(r, EXPIRED) for r in submission.recipients]))
+        return True
+
+    def _attach(self, carrier: Carrier, attachments: Attachments, now: float) -> None:
+        """Let those MMS leave the queue for which there is room: at the carrier, and for their files in memory.
+
+        What is under way to the carrier counts against its room for MMS only.
+        """
+        while carrier.room(now) > self._attaching[carrier.name] and (
+            submission := attachments.turns.next(carrier.name)
+        ):
+            self._forget_one(submission)
+            if self._is_expired(submission, now):
+                attachments.turns.release(submission.recipients)
+            else:
+                self._attaching[carrier.name] += submission.cost
+                fetch = self._start(self._send_with_files(carrier, attachments, submission, now))
+                self._fetches.add(fetch)
+                fetch.add_done_callback(self._fetches.discard)
 
     def _forget_one(self, submission: Submission) -> None:
         first = submission.recipients[0]
@@ -188,6 +233,41 @@ class Dispatch:
             return  # this node was stopped meanwhile; the others send it
         self._counts["submits", carrier.name] += 1
         carrier.submit([submission])
+
+    async def _send_with_files(
+        self, carrier: Carrier, attachments: Attachments, submission: Submission, now: float
+    ) -> None:
+        """Store message-sending for those who want it, once; fetch the message's files; then hand it over."""
+        epoch = self._epoch
+        handed_over = False
+        try:
+            new = [r for r in submission.recipients if not r.announced]
+            if new:
+                await self._insist(lambda: self._store.announce(new, now))
+            try:
+                complete = await attachments.attach(carrier.name, submission)
+            except MediaRefused as error:
+                log.info("a message's files cannot be had", message=str(submission.recipients[0]), cause=error.reason)
+                await self._fail([(r, error.code) for r in submission.recipients])
+                return
+            except StoreUnavailable as error:
+                log.warning("a message waits for the store of media", cause=str(error))
+                await self._defer(submission)
+                return
+            # Fetching takes up to a minute, in which this node may have been stopped; then the others send it.
+            if epoch == self._epoch and self._holds_leases():
+                self._counts["submits", carrier.name] += 1
+                carrier.submit([complete])
+                handed_over = True
+        finally:
+            self._attaching[carrier.name] -= submission.cost
+            if not handed_over:
+                attachments.turns.release(submission.recipients)
+            self.wake.set()
+
+    async def _defer(self, submission: Submission) -> None:
+        report = Report([(r, Deferred(UNAVAILABLE, MEDIA_SECONDS)) for r in submission.recipients])
+        await self._insist(lambda: self._store.record(report, self._clock.now()))
 
     async def _fail(self, recipients: Sequence[tuple[Recipient, int]]) -> None:
         await self._insist(lambda: self._store.fail(recipients, self._clock.now()))
@@ -240,6 +320,9 @@ class Dispatch:
         self._held.clear()
         self._total = 0
         self._granted.clear()
+        if self._attachments is not None:
+            self._attachments.turns.forget()
+        self._epoch += 1
         self._scan_at = 0.0
 
     @property
@@ -261,10 +344,11 @@ class Dispatch:
                 log.warning("a step of dispatch waits for the store", cause=str(error))
                 await self._clock.rest(asyncio.Event(), self._clock.now() + SCAN_SECONDS)
 
-    def _start(self, work: Coroutine[object, object, None]) -> None:
+    def _start(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

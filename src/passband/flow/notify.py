@@ -80,6 +80,7 @@ class Attempt(msgspec.Struct, gc=False):
     body: bytes
     credentials: BasicCredentials | None
     sent_credentials: bool
+    probe: bool
 
 
 class Notify:
@@ -102,7 +103,7 @@ class Notify:
     ) -> None:
         self._store = store
         self._rules = rules
-        self._poster = poster
+        self.poster = poster  # may be replaced at any time
         self._clock = clock
         self._counts = counts
         self._concurrency = concurrency
@@ -115,11 +116,15 @@ class Notify:
         self._total = 0
         self._results: list[Attempted] = []
         self._released: list[Callback] = []
+        self._settling = False
         self._settle_wake = asyncio.Event()
         self._ended = asyncio.Event()  # one more attempt
         self._draining = False
         self._due_at = 0.0  # when a free callback is due next, as far as is known
         self.wake = asyncio.Event()
+        # Told of each attempt with its outcome, while somebody watches; and of each batch that is recorded.
+        self.attempted: Callable[[Request, Callback, Response, Attempted], None] | None = None
+        self.settled: Callable[[Sequence[Attempted]], None] | None = None
 
     # ── births ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -153,6 +158,8 @@ class Notify:
         self._total += len(callbacks)
         for desk in desks.values():
             self._pump(desk, now)
+            if desk.failing:  # it began to fail while these were being stored
+                self._give_back(desk)
 
     def _desk(self, endpoint: Endpoint) -> Desk:
         desk = self._desks.get(endpoint)
@@ -183,7 +190,7 @@ class Notify:
         credentials = application.credentials(callback.message.direction)
         attempt = Attempt(
             desk, callback, url, _body(callback, application), credentials,
-            sent_credentials=credentials is not None and application.preemptive_auth,
+            sent_credentials=credentials is not None and application.preemptive_auth, probe=desk.failing,
         )  # fmt: skip
         self._post(attempt)
 
@@ -195,9 +202,9 @@ class Notify:
             headers=HEADERS if credentials is None else (*HEADERS, basic(credentials)),
             timeout=self._timeout,
         )
-        self._poster.post(request, lambda response: self._done(attempt, response))
+        self.poster.post(request, lambda response: self._done(attempt, request, response))
 
-    def _done(self, attempt: Attempt, response: Response) -> None:
+    def _done(self, attempt: Attempt, request: Request, response: Response) -> None:
         """Judge an answer: only 2xx is success; a challenge is met once, at once (Callbacks, sections 7 and 8)."""
         if response.status == 401 and response.challenge and attempt.credentials and not attempt.sent_credentials:
             attempt.sent_credentials = True
@@ -214,7 +221,9 @@ class Notify:
                 self._recovered(desk, now)
             desk.failures = 0
         else:
-            self._failed(desk, callback, response, now)
+            self._failed(attempt, response, now)
+        if self.attempted is not None:
+            self.attempted(request, callback, response, self._results[-1])
         self._pump(desk, now)
 
     def _recovered(self, desk: Desk, now: float) -> None:
@@ -224,7 +233,8 @@ class Notify:
         desk.probe_wait = FIRST_PROBE
         self.wake.set()
 
-    def _failed(self, desk: Desk, callback: Callback, response: Response, now: float) -> None:
+    def _failed(self, attempt: Attempt, response: Response, now: float) -> None:
+        desk, callback = attempt.desk, attempt.callback
         due_at = next_try(callback.attempts + 1, now, callback.expires_at, self._jitter(), self._waits)
         if due_at is None:
             self._counts["dropped", callback.kind.value] += 1
@@ -245,15 +255,21 @@ class Notify:
                 error=response.error,
             )
             desk.flushing_since = None
-            desk.stored = True
-            self._released += desk.waiting
-            self._total -= len(desk.waiting)
-            desk.waiting.clear()
-            self._settle_wake.set()
-        else:
+            self._give_back(desk)
+        elif attempt.probe:
             desk.probe_wait = min(desk.probe_wait * 2, LAST_PROBE)
+        else:
+            return  # it was under way when the endpoint began to fail, and tells nothing new
         desk.probe_at = now + desk.probe_wait * (0.8 + 0.2 * self._jitter())
         self.wake.set()
+
+    def _give_back(self, desk: Desk) -> None:
+        """Leave to the store what waits in memory for a failing endpoint; a probe takes what has waited longest."""
+        desk.stored = True
+        self._released += desk.waiting
+        self._total -= len(desk.waiting)
+        desk.waiting.clear()
+        self._settle_wake.set()
 
     def _settle(self, result: Attempted) -> None:
         self._results.append(result)
@@ -288,16 +304,21 @@ class Notify:
         """Record the attempts that have ended; return how many. What cannot be recorded is kept for the next time."""
         results, self._results = self._results, []
         released, self._released = self._released, []
+        self._settling = True
         try:
             if released:
                 await self._store.release([], released)
                 released = []
             if results:
                 await self._store.attempted(results)
+                if self.settled is not None:
+                    self.settled(results)
         except StoreUnavailable:
             self._results = results + self._results
             self._released = released + self._released
             raise
+        finally:
+            self._settling = False
         return len(results)
 
     async def drain(self, seconds: float) -> None:
@@ -324,6 +345,9 @@ class Notify:
                     desk.stored = True
                 else:
                     self._due_at = min(self._due_at, due_at)
+        for desk in list(self._desks.values()):
+            if desk.waiting:  # since the leases were doubtful, nobody has looked
+                self._pump(desk, now)
         next_at = self._due_at
         for desk in [desk for desk in self._desks.values() if desk.stored]:
             next_at = min(next_at, await self._refill(desk, now))
@@ -372,6 +396,21 @@ class Notify:
     @property
     def in_flight(self) -> int:
         return sum(desk.in_flight for desk in self._desks.values())
+
+    @property
+    def busy(self) -> bool:
+        """Whether attempts are under way, or not yet recorded."""
+        return bool(self._results or self._released or self._settling or self.in_flight)
+
+    def retry(self, endpoint: Endpoint) -> None:
+        """Try what waits for an endpoint now, whenever it would be due: all of it, or one probe while it is failing."""
+        desk = self._desk(endpoint)
+        now = self._clock.now()
+        desk.stored = True
+        desk.probe_at = now
+        if not desk.failing:
+            desk.flushing_since = now
+        self.wake.set()
 
     def health(self) -> Sequence[tuple[Endpoint, bool, int, int]]:
         """Return of each endpoint in use: whether it is failing, how many attempts are under way, how many wait."""

@@ -1,0 +1,52 @@
+"""``passband check``: is this configuration right, and can everything be reached?"""
+
+from pathlib import Path
+
+import pytest
+
+from cli.processes import Listen, Serve, configuration, reserved_port, run
+
+pytestmark = pytest.mark.slow
+
+
+def test_everything_can_be_reached(tmp_path: Path) -> None:
+    with Listen() as listen:
+        ended = run("check", "--config", str(configuration(tmp_path, url=listen.url)))
+    assert ended.status == 0
+    assert f"✓ endpoint {listen.url}" in ended.out
+    assert "✓ store sqlite:" in ended.out
+    assert ended.out.endswith("everything can be reached\n")
+
+
+def test_what_cannot_be_reached_is_told_and_exits_with_1(tmp_path: Path) -> None:
+    with reserved_port() as nobody:
+        url = f"http://127.0.0.1:{nobody}/"
+        ended = run("check", "--config", str(configuration(tmp_path, url=url)))
+    assert ended.status == 1
+    assert f"✗ endpoint {url}" in ended.out
+    assert "3 of 4 can be reached" in ended.out
+
+
+def test_a_platform_that_runs_already_has_its_address(tmp_path: Path) -> None:
+    with Listen() as listen, Serve(configuration(tmp_path, url=listen.url)) as serve:
+        port = int(serve.api.split(":")[2].removesuffix("/api/v2"))
+        ended = run("check", "--config", str(configuration(tmp_path, port=port, url=listen.url)))
+    assert ended.status == 1
+    assert f"✗ server on 127.0.0.1:{port}" in ended.out
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    config = configuration(tmp_path)
+    ended = run("check", "--config", str(config), PASSBAND_STORE__URL="sqlite:none/passband.db")
+    assert ended.status == 1
+    assert "none does not exist" in ended.out.replace("/passband.db", "")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_wrong_configuration_exits_with_2(tmp_path: Path) -> None:
+    config = tmp_path / "passband.toml"
+    config.write_text("workers = 0\n")
+    ended = run("check", "--config", str(config))
+    assert ended.status == 2
+    assert "  workers: " in ended.err
+    assert "the configuration has 1 fault; nothing was started" in ended.err

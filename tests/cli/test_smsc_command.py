@@ -1,0 +1,97 @@
+"""``passband smsc``: the whole path over SMPP, in real processes."""
+
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from cli.processes import OURS, THEIRS, Command, Dev, Listen, ask, configuration, reserved_port, run
+
+pytestmark = pytest.mark.slow
+
+FAILING = "+19195554720"  # invalid-destination-address, by its last four digits
+
+
+class Smsc(Command):
+    """``passband smsc`` on a free port, with its control endpoint, once it can be bound to."""
+
+    def __init__(self, *arguments: str) -> None:
+        super().__init__("smsc", "--port", "0", "--control", "0", *arguments)
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        try:
+            found = self.line(r"SMPP on (\S+), control on (http://\S+)")
+        except BaseException:
+            self.__exit__()
+            raise
+        self.address, self.control = found[1], found[2]
+        return self
+
+
+def smpp(smsc: Smsc, system_id: str = "passband", password: str = "") -> list[str]:
+    return ["--smpp", smsc.address, "--smpp-system-id", system_id, "--smpp-password", password]
+
+
+def test_a_message_goes_out_over_smpp_and_its_receipt_becomes_a_callback() -> None:
+    with Smsc() as smsc, Listen() as listen, Dev("--callback-url", listen.url, *smpp(smsc)) as dev:
+        assert run("send", "--url", dev.api, "--to", THEIRS, "--text", "hello", "--tag", "one").status == 0
+        assert listen.line(f"message-delivered .*to .{THEIRS[1:]}").string.endswith("tag one")
+        assert run("send", "--url", dev.api, "--to", FAILING, "--text", "hello").status == 0
+        assert "4720" in listen.line(f"message-failed .*to .{FAILING[1:]}").string
+        counters = ask(f"{smsc.control}/counters").json
+        assert (counters["accepted"], counters["acknowledged"], counters["bound"]) == (2, 2, 1)
+        metrics = ask(f"{dev.base}/metrics").body
+        assert 'passband_link_bound{carrier="smpp",link="0"} 1.0' in metrics
+
+
+@pytest.mark.parametrize(("text", "parts"), [("hello", 1), ("Zürich ☃ " * 20, 3)], ids=["short", "long"])
+def test_a_message_from_a_handset_comes_in_over_smpp_whole(text: str, parts: int) -> None:
+    with Smsc() as smsc, Listen("--json") as listen, Dev("--callback-url", listen.url, *smpp(smsc)) as dev:
+        assert dev.base
+        said = ask(f"{smsc.control}/inbound", {"from": THEIRS, "to": OURS, "text": text, "systemId": "passband"})
+        assert said.json == {"parts": parts}
+        assert f'"text":"{text}"' in listen.line('"message-received"').string.replace('": "', '":"')
+
+
+def test_credentials_of_the_bind_are_those_of_the_command_line() -> None:
+    with (
+        Smsc("--system-id", "us", "--password", "secret") as smsc,
+        Listen() as listen,
+        Dev("--callback-url", listen.url, *smpp(smsc, "us", "secret")) as dev,
+    ):
+        assert run("send", "--url", dev.api, "--to", THEIRS, "--text", "hello").status == 0
+        listen.line("message-delivered")
+        assert f"{smsc.address} as us" in dev.printed
+
+
+def _with_smpp(folder: Path, address: str, system_id: str = "us") -> Path:
+    path = configuration(folder)
+    host, _, port = address.rpartition(":")
+    carrier = f'[[carriers]]\nname = "c"\ntype = "smpp"\nhost = "{host}"\nport = {port}\nsystem_id = "{system_id}"\n'
+    path.write_text(path.read_text("utf-8") + carrier, "utf-8")
+    return path
+
+
+def test_check_binds_to_a_carrier_and_unbinds(tmp_path: Path) -> None:
+    with Smsc("--system-id", "us") as smsc:
+        ended = run("check", "--config", str(_with_smpp(tmp_path, smsc.address)))
+        assert "✓ carrier c\n" in ended.out
+        assert ask(f"{smsc.control}/counters").json["binds"] == 1
+        ended = run("check", "--config", str(_with_smpp(tmp_path, smsc.address, "them")))
+        assert ended.status == 1
+        assert f"✗ carrier c: {smsc.address}: bind_transceiver: the bind was refused: ESME_RINVSYSID" in ended.out
+
+
+def test_check_tells_a_carrier_that_is_not_there(tmp_path: Path) -> None:
+    with reserved_port() as nobody:
+        ended = run("check", "--config", str(_with_smpp(tmp_path, f"127.0.0.1:{nobody}")))
+    assert ended.status == 1
+    assert f"✗ carrier c: 127.0.0.1:{nobody}: " in ended.out
+
+
+@pytest.mark.parametrize("error", ["0x45", "x=0.5", "0x45=many"])
+def test_a_wrong_ratio_exits_with_2(error: str) -> None:
+    ended = run("smsc", "--port", "0", "--error", error)
+    assert ended.status == 2
+    assert "--error must be STATUS=RATIO" in ended.err
