@@ -24,8 +24,8 @@ async def run_check(settings: Settings, say: Callable[[str], None]) -> int:
     """Try everything that the settings name and say how it went; return 0 if all of it can be reached, else 1.
 
     Nothing is sent: the store is opened and closed, endpoints are connected to, addresses are listened on, SMPP
-    carriers are bound to and unbound from. Raises
-    ConfigurationError where the files of ``server.tls`` are no certificate and key.
+    carriers are bound to and unbound from. Raises ConfigurationError where the files of ``server.tls`` are no
+    certificate and key.
     """
     if settings.server.tls:
         server_tls(settings.server.tls)

@@ -2,15 +2,19 @@
 
 import asyncio
 import base64
+import os
+import signal
 import smtplib
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import aiosmtplib
+import msgspec
 import pytest
 import trustme
 
+from carriers.collector import an_mms
 from carriers.mm4_peer import (
     DOMAIN,
     FRIEND,
@@ -25,9 +29,9 @@ from carriers.mm4_peer import (
     linked,
 )
 from passband.carriers.mm4.outgoing import forward_request
-from passband.carriers.mm4.profile import DeliveredOn
+from passband.carriers.mm4.profile import DeliveredOn, Tls
 from passband.domain.message import Kind
-from passband.domain.report import Accepted, Answer, Deciding, Deferred, Outcome, Receipt, Rejected
+from passband.domain.report import Accepted, Answer, Deciding, Deferred, Outcome, Receipt, Rejected, Submission
 from passband.mm4.message import ForwardRequest, ForwardResponse, Response
 from passband.testing import FakeClock
 from real_parts import command
@@ -195,11 +199,6 @@ async def test_a_message_is_refused_by_a_response(octets: bytes, to: str, status
 
 
 def a_transaction(mode: DeliveredOn, attempts: int = 0) -> str:
-    import msgspec
-
-    from carriers.collector import an_mms
-    from passband.domain.report import Submission
-
     recipients = tuple(msgspec.structs.replace(r, attempts=attempts) for r in an_mms(PHONE).recipients)
     request: ForwardRequest = forward_request(PROFILE, Submission(recipients), mode)
     return str(request.transaction_id)
@@ -352,9 +351,6 @@ async def test_the_carrier_logs_in_there_under_tls_too(clock: FakeClock, tmp_pat
     certificate.cert_chain_pems[0].write_to_path(chain)
     certificate.private_key_pem.write_to_path(key)
     authority.cert_pem.write_to_path(ca)
-    from carriers.collector import an_mms
-    from passband.carriers.mm4.profile import Tls
-
     changes: dict[str, Any] = {"listen_user": "us", "listen_password": "secret", "domain": PEER_DOMAIN}
     async with a_peer() as peer, linked(peer.port, clock, listen_certificate=chain, listen_key=key, **changes) as there:
         login: dict[str, Any] = {"user": "us", "password": "secret", "tls": Tls.STARTTLS, "tls_ca_file": ca}
@@ -389,9 +385,6 @@ async def test_the_server_says_what_mm4_asks_of_it(clock: FakeClock) -> None:
 
 
 async def test_the_server_is_started_again_when_it_dies(clock: FakeClock) -> None:
-    import os
-    import signal
-
     def children() -> list[int]:
         text = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text()
         return [pid for pid in map(int, text.split()) if b"mm4.server" in Path(f"/proc/{pid}/cmdline").read_bytes()]

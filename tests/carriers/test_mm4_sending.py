@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from carriers.collector import a_message, an_mms, turns
@@ -184,8 +185,6 @@ async def test_what_may_have_arrived_is_sent_again_under_the_same_identifiers(cl
 
 
 async def test_another_attempt_after_a_response_has_another_transaction_and_the_same_message(clock: FakeClock) -> None:
-    import msgspec
-
     submission = an_mms(PHONE)
     again = Submission(tuple(msgspec.structs.replace(r, attempts=1) for r in submission.recipients))
     async with a_peer() as peer, linked(peer.port, clock) as link:

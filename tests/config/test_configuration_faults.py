@@ -133,6 +133,10 @@ CASES = {
         SMPP + "system_id = 'us'\npassword = 'nine_char'",
         "carriers[0].password: may have 8 characters; with long_password = true, more",
     ),
+    "a password that SMPP has no octets for": (
+        SMPP + "system_id = 'us'\npassword = 'größe'",
+        "carriers[0].password: must be ASCII",
+    ),
     "no TON and NPI": (
         SMPP + "system_id = 'us'\nshort_code = [3]",
         "carriers[0].short_code: must be TON and NPI, such as [5, 0], not a list",

@@ -1,5 +1,6 @@
 """MMS through a whole node and an MM4 peer: from request to callback, and from the peer's mail to callback."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -353,6 +354,5 @@ async def test_one_request_for_each_recipient_tells_each_once(mms: Linked) -> No
 
 
 async def _a_moment() -> None:
-    import asyncio
-
+    """Let other tasks and sockets have their turn."""
     await asyncio.sleep(0.01)

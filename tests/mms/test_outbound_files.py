@@ -1,6 +1,8 @@
 """The files of an MMS on their way out, through a whole node: from our own media, and from an application's server."""
 
+import asyncio
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -14,6 +16,7 @@ from mms.world import (
     TOLL_FREE,
     File,
     World,
+    credentials,
     world,
 )
 
@@ -57,8 +60,6 @@ NAMES = {
 
 @pytest.mark.parametrize(("path", "disposition", "name"), NAMES.values(), ids=NAMES.keys())
 async def test_a_file_is_called(path: str, disposition: str | None, name: str, mms: World) -> None:
-    from urllib.parse import unquote
-
     mms.application.files[unquote(path)] = File(disposition=disposition)
     await mms.fate(await mms.send(PHONE, media=[mms.application.base + path]))
     assert [a.name for a in mms.submitted[0].attachments] == [name]
@@ -188,8 +189,6 @@ async def test_one_accounts_hanging_files_hold_up_nobody_else(tmp_path: Path) ->
             "from": "+19195550119",
             "media": [f"{mms.application.base}/files/quick.png"],
         }
-        from mms.world import credentials
-
         url = f"{mms.base}/api/v2/users/{OTHER_ACCOUNT}/messages"
         async with mms.session.post(url, json=body, headers=credentials(OTHER_ACCOUNT)) as answer:
             assert answer.status == 202
@@ -250,6 +249,4 @@ async def _first_event(mms: World) -> dict[str, object]:
 
 async def _a_moment() -> None:
     """Let other tasks and sockets have their turn."""
-    import asyncio
-
     await asyncio.sleep(0.01)

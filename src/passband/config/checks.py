@@ -67,6 +67,9 @@ def _check_smpp(path: str, carrier: SmppSettings) -> Iterator[str]:
     if len(carrier.password or "") > 8 and not carrier.long_password:
         yield f"{path}.password: may have 8 characters; with long_password = true, more"
         return
+    if not (carrier.password or "").isascii():
+        yield f"{path}.password: must be ASCII"
+        return
     for place, extra in _each(f"{path}.extra_tlvs", carrier.extra_tlvs):
         try:
             ExtraTlv(tag=extra.tag, kind=extra.kind, value=extra.value)
