@@ -198,7 +198,7 @@ class Steps:
                 self._execute(Q["delete_orphan"], (receipt,))
                 self._receipt(Receipt(recipient.carrier, (ref,), recipient.number, code), now)
             for numbers, outcome in self._fetch(Q["early_answers_by_ref"], (recipient.carrier, ref)):
-                if not numbers or recipient.number in numbers.split(","):
+                if not numbers or _mark(recipient.number) in numbers.split(","):
                     self._answer(Answer(recipient.carrier, ref, outcome_of(outcome), (recipient.number,)), now)
 
     def _settle_leased(self, recipient: Recipient, callbacks: Sequence[Callback]) -> None:
@@ -219,7 +219,8 @@ class Steps:
     def _answer(self, answer: Answer, now: float) -> None:
         rows = self._fetch(Q["handed_by_answer"], (answer.carrier, answer.ref))
         if not rows:
-            row = (answer.carrier, answer.ref, ",".join(answer.numbers), outcome_text(answer.outcome), now)
+            marks = ",".join(map(_mark, answer.numbers))
+            row = (answer.carrier, answer.ref, marks, outcome_text(answer.outcome), now)
             self._execute(Q["insert_early_answer"], row)
         for recipient in map(recipient_of, rows):
             # Only what is unanswered: a repeat must not undo what the first one has done.

@@ -102,7 +102,7 @@ CREATE INDEX orphans_age ON orphans (at);
 CREATE TABLE early_answers (
   carrier  TEXT    NOT NULL,
   ref      TEXT    NOT NULL,
-  numbers  TEXT    NOT NULL,                  -- with commas; empty: all
+  numbers  TEXT    NOT NULL,                  -- marks, with commas; empty: all
   outcome  TEXT    NOT NULL,                  -- JSON
   at       REAL    NOT NULL,
   PRIMARY KEY (carrier, ref, numbers)
