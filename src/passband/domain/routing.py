@@ -30,6 +30,10 @@ class Router:
     def __init__(self, carriers: Mapping[str, frozenset[Kind]], routes: Sequence[Route] = ()) -> None:
         self._carriers = carriers
         self._routes = routes
+        # Looked up for every recipient where there are no routes, and the same as long as this router lives.
+        self._first: Mapping[Kind, str | int] = {
+            kind: next((name for name, kinds in carriers.items() if kind in kinds), NO_ROUTE) for kind in Kind
+        }
 
     def route(self, directory: Directory, account: str, sender: str, kind: Kind, number: str) -> str | int:
         """Return the name of the carrier, or the delivery error code of the refusal."""
@@ -41,7 +45,7 @@ class Router:
         if name is not None and kind in self._carriers.get(name, frozenset()):
             return name
         if not self._routes:
-            return next((name for name, kinds in self._carriers.items() if kind in kinds), NO_ROUTE)
+            return self._first[kind]
         for route in self._routes:
             if route.matches(account, kind, number):
                 return route.carrier if kind in self._carriers.get(route.carrier, frozenset()) else NO_SUCH_CARRIER
