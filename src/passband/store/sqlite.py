@@ -345,6 +345,9 @@ class SqliteStore:
 def _open(path: Path) -> apsw.Connection:
     connection = apsw.Connection(os.fspath(path))
     connection.set_busy_timeout(int(BUSY_SECONDS * 1000))
+    # One plan for each statement: else SQLite makes a new one whenever a value is bound that might matter to it, which
+    # took 6 µs for each receipt, half of its whole step.
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     connection.execute("PRAGMA secure_delete = ON")
     connection.execute("PRAGMA cache_size = -65536")  # KiB; the rows in use, not the file
     connection.execute("PRAGMA temp_store = MEMORY")

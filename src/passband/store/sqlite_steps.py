@@ -5,6 +5,7 @@ The rules (``domain/rules.py``) decide what follows from what; here it becomes r
 """
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -146,8 +147,8 @@ class Steps:
         report = o.report
         if report.outcomes:
             self._outcomes(report.outcomes, o.now)
-        for receipt in report.receipts:
-            self._receipt(receipt, o.now)
+        if report.receipts:
+            self._receipts(report.receipts, o.now)
         for answer in report.answers:
             self._answer(answer, o.now)
         for inbound in report.inbound:
@@ -244,12 +245,29 @@ class Steps:
                 self._execute(Q["settle_handed"], key).fetchall()
                 self._told += change.callbacks
 
+    def _receipts(self, receipts: Sequence[Receipt], now: float) -> None:
+        """Take receipts: by their first references, the common case, in two statements; the others one by one."""
+        firsts: dict[Row, deque[Receipt]] = {}
+        for receipt in receipts:
+            firsts.setdefault((receipt.carrier, receipt.refs[0], receipt.number), deque()).append(receipt)
+        settled = []
+        for row in self._executemany(Q["handed_by_ref"], firsts).fetchall():
+            recipient = recipient_of(row[1:])
+            settled.append(recipient_key(recipient))
+            receipt = firsts[recipient.carrier, row[0], recipient.number].popleft()
+            self._told += self._rules.on_receipt(recipient, receipt.code, now)
+        self._executemany(Q["delete_handed"], settled)
+        for left in firsts.values():
+            for receipt in left:
+                self._receipt(receipt, now)
+
     def _receipt(self, receipt: Receipt, now: float) -> None:
         for ref in receipt.refs:
-            keys = self._fetch(Q["handed_by_ref"], (receipt.carrier, ref, receipt.number))
-            if keys:
-                rows = self._fetch(Q["settle_handed"], keys[0])
-                self._told += self._rules.on_receipt(recipient_of(rows[0]), receipt.code, now)
+            rows = self._fetch(Q["handed_by_ref"], (receipt.carrier, ref, receipt.number))
+            if rows:
+                recipient = recipient_of(rows[0][1:])
+                self._execute(Q["delete_handed"], recipient_key(recipient))
+                self._told += self._rules.on_receipt(recipient, receipt.code, now)
                 return
         for ref in receipt.refs:
             rows = self._fetch(Q["segment_by_ref"], (receipt.carrier, ref, receipt.number))

@@ -37,7 +37,8 @@ DELETE FROM recipients WHERE account = ? AND id = ? AND n = ? AND node = ? AND s
 
 -- name: handed_by_ref
 -- The newest handed recipient known to the carrier by this reference, if the number is right.
-SELECT account, id, n FROM recipients WHERE carrier = ? AND carrier_ref = ? AND number = ? ORDER BY id DESC LIMIT 1
+SELECT carrier_ref, {recipient} FROM recipients WHERE carrier = ? AND carrier_ref = ? AND number = ?
+ORDER BY id DESC LIMIT 1
 
 -- name: segment_by_ref
 SELECT s.account, s.id, s.n, s.segment, s.deciding FROM segments s JOIN recipients r USING (account, id, n)
@@ -72,6 +73,9 @@ INSERT OR REPLACE INTO segments (account, id, n, segment, carrier, ref, deciding
 
 -- name: settle_handed
 DELETE FROM recipients WHERE account = ? AND id = ? AND n = ? AND state = 1 RETURNING {recipient}
+
+-- name: delete_handed
+DELETE FROM recipients WHERE account = ? AND id = ? AND n = ? AND state = 1
 
 -- name: insert_callback
 -- An event at its birth. A terminal event of a recipient that has one already is not kept.
