@@ -48,7 +48,7 @@ uvloop.run(serve(SmscOptions(port=0, receipt_delay=0.05), lambda port, _: print(
 @contextmanager
 def smsc() -> Iterator[tuple[int, int]]:
     """The SMSC's port and process id."""
-    with subprocess.Popen(  # noqa: S603 - our own interpreter and our own text
+    with subprocess.Popen(
         [sys.executable, "-c", SERVE], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None

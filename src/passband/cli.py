@@ -315,13 +315,23 @@ def smsc(control: int | None, no_receipts: bool, errors: tuple[str, ...], **opti
 @click.option("--connections", default=64, show_default=True, help="Connections that post at once.")
 @click.option("--backlog", default=0, help="Measure the whole path beside so many rows that wait, and without them.")
 @click.option("--smpp", is_flag=True, help="Over SMPP to `passband smsc` in a process of its own.")
+@click.option("--store", metavar="URL", help="A PostgreSQL to use, in new schemas.  [default: a SQLite file]")
+@click.option("--nodes", default=1, show_default=True, type=click.IntRange(1), help="Nodes that share the load.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-def bench(messages: int, connections: int, backlog: int, smpp: bool, as_json: bool) -> None:
+def bench(
+    messages: int, connections: int, backlog: int, smpp: bool, store: str | None, nodes: int, as_json: bool
+) -> None:
     """The whole path under load on this machine, as a table.
 
     Starts a node with the simulated carrier on a temporary SQLite file, an application that posts and its endpoint that
     answers 200, all on this machine; everything durable.
+
+    \b
+    Examples:
+      passband bench --smpp                    the carrier over TCP
+      passband bench --backlog 1000000         beside a million rows that wait
+      passband bench --store postgresql://postgres@db/passband --nodes 2
     """
     from passband.bench import run_bench
 
-    _run(run_bench(messages, connections, backlog=backlog, smpp=smpp, as_json=as_json))
+    _run(run_bench(messages, connections, backlog=backlog, smpp=smpp, store=store, nodes=nodes, as_json=as_json))

@@ -3,20 +3,14 @@
 Three processes: a node as ``passband serve`` runs it (SQLite, everything durable, simulated carrier), an application
 that posts and takes callbacks (``drive``), and this one, which only starts them and reads their figures. On two cores
 the node has one and the rest shares the other, so the figures are those of one node. Over SMPP there is a fourth, which
-has its share of the other core: ``passband smsc``, over TCP.
+has its share of the other core: ``passband smsc``, over TCP. On PostgreSQL there are the server's processes, too.
 """
 
-import asyncio
 import contextlib
 import json
-import os
-import signal
-import socket
 import sys
 import tempfile
-import time
-import urllib.request
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,63 +21,25 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
 from passband.bench.plan import Backlog, Plan, Played
-from passband.domain.errors import OwnFault
+from passband.bench.processes import (
+    ACCOUNT,
+    APPLICATION,
+    DEAD_APPLICATION,
+    PASSWORD,
+    SENDER,
+    STUCK_CARRIER,
+    USER,
+    carrier,
+    empty_store,
+    free_port,
+    largest_memory,
+    node,
+    play,
+    processor_seconds,
+)
 
-ACCOUNT, USER, PASSWORD = "5500123", "bench", "bench"
-APPLICATION = "7d0c6a1e-52b4-4f5e-9a57-0f3a3c9f6b21"
-SENDER = "+19195550117"
-# What a backlog waits for: a carrier that takes one segment in a thousand seconds, an endpoint that nobody listens on.
-STUCK_CARRIER, DEAD_APPLICATION, DEAD_ENDPOINT = "stuck", "c19e4f3d-8a70-4b0e-b1f5-2d6a90e7c5a4", "127.0.0.1:9"
 STEADY_RATE = 1000.0
 STEADY_SECONDS = 8
-START_SECONDS = 20.0
-
-CONFIGURATION = """
-[server]
-listen = "127.0.0.1:{port}"
-[admin]
-listen = "127.0.0.1:{port}"
-[store]
-url = "sqlite:{folder}/passband.db"
-[media]
-url = "file:{folder}/media"
-[callbacks]
-allow_private_networks = true
-[log]
-level = "error"
-[[carriers]]
-{carrier}
-[[carriers]]
-name = "{stuck}"
-type = "simulator"
-rate = 0.001
-[[accounts]]
-id = "{account}"
-users = [{{ name = "{user}", password = "{password}" }}]
-[[accounts.applications]]
-id = "{application}"
-callback_url = "http://127.0.0.1:{endpoint}/"
-[[accounts.applications]]
-id = "{dead_application}"
-callback_url = "http://{dead_endpoint}/"
-[[accounts.numbers]]
-number = "{sender}"
-application = "{application}"
-"""
-
-SIMULATOR = """
-name = "simulator"
-type = "simulator"
-delay = 0
-"""
-SMPP = """
-name = "smpp"
-type = "smpp"
-host = "127.0.0.1"
-port = {port}
-system_id = "bench"
-window = 100
-"""
 
 
 class Figures(msgspec.Struct):
@@ -109,23 +65,30 @@ class Figures(msgspec.Struct):
         return self.played.told / max(self.played.drain_seconds, 1e-9)
 
 
-class NodeFailed(OwnFault):
-    """The node that was to be measured did not start."""
-
-
 @dataclass(frozen=True)
 class Part:
     """One line of the table: what is played, and what waits in the store before."""
 
     name: str
-    plan: Callable[[int, int], Plan]
+    plan: Callable[[list[int], int], Plan]
     backlog: Callable[[str], Backlog] | None = None
 
 
-async def run_bench(messages: int, connections: int, *, backlog: int = 0, smpp: bool = False, as_json: bool) -> int:
+async def run_bench(
+    messages: int,
+    connections: int,
+    *,
+    backlog: int = 0,
+    smpp: bool = False,
+    store: str | None = None,
+    nodes: int = 1,
+    as_json: bool,
+) -> int:
     """Run all parts and print them; return the exit status. With ``smpp`` all goes over SMPP to ``passband smsc``.
 
     With ``backlog`` it is other parts: the whole path beside an empty store, and beside so many rows that wait.
+    ``store`` is the URL of a PostgreSQL, in which each part has a schema of its own; without it each has a SQLite file.
+    The application spreads its connections over the ``nodes``. Raises NodeFailed.
     """
     figures = []
     console = Console(stderr=True)
@@ -133,18 +96,21 @@ async def run_bench(messages: int, connections: int, *, backlog: int = 0, smpp: 
     with Progress(*columns, console=console, transient=True) as progress:
         for part in _backlog_parts(messages, connections, backlog) if backlog else _parts(messages, connections):
             task = progress.add_task(f"{part.name} …")
-            figures.append(await _measure(part, smpp=smpp))
+            figures.append(await _measure(part, smpp=smpp, store_url=store, nodes=nodes))
             progress.remove_task(task)
     if as_json:
         sys.stdout.write(json.dumps([_row(f) for f in figures]) + "\n")
     else:
-        Console(width=120).print(_table(figures, "SMPP" if smpp else "simulated carrier"))
+        engine = "SQLite" if store is None else "PostgreSQL"
+        several = f"{nodes} nodes" if nodes > 1 else "one node"
+        by = "SMPP" if smpp else "simulated carrier"
+        Console(width=120).print(_table(figures, f"Passband, {several}, {engine}, {by}, everything durable"))
     return 0
 
 
-def _plan(**fields: Any) -> Callable[[int, int], Plan]:
-    return lambda port, endpoint: Plan(
-        "127.0.0.1", port, endpoint, ACCOUNT, USER, PASSWORD, APPLICATION, SENDER, **fields
+def _plan(**fields: Any) -> Callable[[list[int], int], Plan]:
+    return lambda ports, endpoint: Plan(
+        "127.0.0.1", ports, endpoint, ACCOUNT, USER, PASSWORD, APPLICATION, SENDER, **fields
     )
 
 
@@ -174,132 +140,24 @@ def _backlog_parts(messages: int, connections: int, backlog: int) -> list[Part]:
     ]
 
 
-async def _measure(part: Part, *, smpp: bool) -> Figures:
-    port, endpoint = _free_port(), _free_port()
-    plan = part.plan(port, endpoint)
-    with tempfile.TemporaryDirectory(prefix="passband-bench-") as folder:
+async def _measure(part: Part, *, smpp: bool, store_url: str | None, nodes: int) -> Figures:
+    ports, endpoint = [free_port() for _ in range(nodes)], free_port()
+    plan = part.plan(ports, endpoint)
+    # Accepting alone: a carrier that takes one segment in a thousand seconds leaves everything in the queue.
+    rate = "rate = 0.001" if not plan.callbacks else "rate = 0" if smpp else ""
+    async with contextlib.AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="passband-bench-")))
+        store = await stack.enter_async_context(empty_store(store_url, folder))
         if part.backlog is not None:
-            await _play("passband.bench.backlog", part.backlog(f"sqlite:{folder}/passband.db"))
-        # Accepting alone: a carrier that takes one segment in a thousand seconds leaves everything in the queue.
-        rate = "rate = 0.001" if not plan.callbacks else "rate = 0" if smpp else ""
-        async with (
-            _carrier(smpp) as carrier,
-            _node(Path(folder), port, endpoint, carrier + rate) as (process, ready_seconds),
-        ):
-            before = _processor_seconds(process.pid)
-            played = msgspec.json.decode(await _play("passband.bench.drive", plan), type=Played)
-            cpu = _processor_seconds(process.pid) - before
-            memory = _largest_memory(process.pid)
-    return Figures(part.name, played, cpu / max(1, played.accepted) * 1e6, memory, ready_seconds)
-
-
-@contextlib.asynccontextmanager
-async def _carrier(smpp: bool) -> AsyncIterator[str]:
-    """Yield the settings of the carrier; its SMSC runs as long as they are in use."""
-    if not smpp:
-        yield SIMULATOR
-        return
-    port = _free_port()
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "passband", "smsc", "--port", str(port), "--delay", "0"),
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        await _until_listening(port, process)
-        yield SMPP.format(port=port)
-    finally:
-        await _end(process)
-
-
-async def _until_listening(port: int, process: asyncio.subprocess.Process) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.returncode is None:
-        with contextlib.suppress(OSError):
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.close()
-            return
-        await asyncio.sleep(0.02)
-    raise NodeFailed(f"the simulated carrier did not listen within {START_SECONDS:g} s")
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        process.send_signal(signal.SIGTERM)
-    await process.wait()
-
-
-@contextlib.asynccontextmanager
-async def _node(
-    folder: Path, port: int, endpoint: int, carrier: str
-) -> AsyncIterator[tuple[asyncio.subprocess.Process, float]]:
-    file = folder / "passband.toml"
-    file.write_text(
-        CONFIGURATION.format(
-            port=port,
-            endpoint=endpoint,
-            folder=folder,
-            carrier=carrier,
-            account=ACCOUNT,
-            user=USER,
-            password=PASSWORD,
-            application=APPLICATION,
-            sender=SENDER,
-            stuck=STUCK_CARRIER,
-            dead_application=DEAD_APPLICATION,
-            dead_endpoint=DEAD_ENDPOINT,
-        )
-    )
-    started = time.monotonic()
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "passband", "serve", "--config", str(file))
-    try:
-        await _until_ready(port, process)
-        yield process, time.monotonic() - started
-    finally:
-        await _end(process)
-
-
-async def _until_ready(port: int, process: asyncio.subprocess.Process) -> None:
-    url = f"http://127.0.0.1:{port}/readyz"
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.returncode is None:
-        with contextlib.suppress(OSError):
-            answer = await asyncio.to_thread(urllib.request.urlopen, url, timeout=1)
-            if answer.status == 200:
-                return
-        await asyncio.sleep(0.02)
-    raise NodeFailed(f"the node was not ready within {START_SECONDS:g} s; its messages are above")
-
-
-async def _play(module: str, what: Plan | Backlog) -> bytes:
-    """Run one of our modules in a process of its own, give it its part, and return what it says."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
-    out, _ = await process.communicate(msgspec.json.encode(what))
-    if process.returncode:
-        raise NodeFailed(f"{module} failed; its messages are above")
-    return out
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _processor_seconds(pid: int) -> float:
-    """Return the processor time that a running process has used (proc(5), /proc/pid/stat)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _largest_memory(pid: int) -> float:
-    """Return the largest resident size of a running process in MB (proc(5), VmHWM)."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
+            await play("passband.bench.backlog", part.backlog(store))
+        settings = await stack.enter_async_context(carrier(smpp=smpp)) + rate
+        started = [await stack.enter_async_context(node(folder, store, port, endpoint, settings)) for port in ports]
+        pids = [pid for pid, _ in started]
+        before = sum(map(processor_seconds, pids))
+        played = msgspec.json.decode(await play("passband.bench.drive", plan), type=Played)
+        cpu = sum(map(processor_seconds, pids)) - before
+        memory = max(map(largest_memory, pids))
+    return Figures(part.name, played, cpu / max(1, played.accepted) * 1e6, memory, max(ready for _, ready in started))
 
 
 def _row(f: Figures) -> dict[str, object]:
@@ -318,8 +176,8 @@ def _row(f: Figures) -> dict[str, object]:
     }
 
 
-def _table(figures: list[Figures], carrier: str) -> Table:
-    table = Table(title=f"Passband, one node, SQLite, {carrier}, everything durable")
+def _table(figures: list[Figures], title: str) -> Table:
+    table = Table(title=title)
     for column in ("", "ready", "accepted/s", "end to end/s", "POST to 202", "POST to callback", "processor", "memory"):
         table.add_column(column, justify="left" if not column else "right")
     for f in figures:
@@ -336,7 +194,7 @@ def _table(figures: list[Figures], carrier: str) -> Table:
             f"{row['memory_mb']} MB",
         )
     table.caption = (
-        "times: median / 99th percentile; processor: the node's for each message, from ready on; memory: its largest"
+        "times: median / 99th percentile; processor: the nodes' for each message, from ready on; memory: the largest"
     )
     return table
 

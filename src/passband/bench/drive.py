@@ -76,9 +76,10 @@ class Driver:
 
     async def _connect(self) -> list[Client]:
         clients = []
-        for _ in range(self._plan.connections):
+        for n in range(self._plan.connections):
+            port = self._plan.ports[n % len(self._plan.ports)]
             _, client = await asyncio.get_running_loop().create_connection(
-                lambda: Client(self._next, self._answered), self._plan.host, self._plan.port
+                lambda: Client(self._next, self._answered), self._plan.host, port
             )
             clients.append(client)
         return clients

@@ -7,11 +7,11 @@ class Plan(msgspec.Struct):
     """What to play: ``count`` messages from ``connections`` at once, or at ``rate`` per second if that is not 0.
 
     With ``callbacks`` it waits for one callback for each message; with ``backlog`` the endpoint answers 503 until all
-    messages are accepted, then 200.
+    messages are accepted, then 200. The connections are spread over the nodes that listen on ``ports``.
     """
 
     host: str
-    port: int
+    ports: list[int]
     endpoint_port: int
     account: str
     user: str
