@@ -65,6 +65,7 @@ def bench(*options: str) -> None:
 
 
 def main() -> None:
+    """Run the benchmark that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--messages", default=20_000, type=int)
     parser.add_argument("--backlog", default=0, type=int)

@@ -48,9 +48,7 @@ uvloop.run(serve(SmscOptions(port=0, receipt_delay=0.05), lambda port, _: print(
 @contextmanager
 def smsc() -> Iterator[tuple[int, int]]:
     """The SMSC's port and process id."""
-    with subprocess.Popen(
-        [sys.executable, "-c", SERVE], stdout=subprocess.PIPE, text=True
-    ) as process:
+    with subprocess.Popen([sys.executable, "-c", SERVE], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             yield int(process.stdout.readline()), process.pid
@@ -82,6 +80,7 @@ class Client(asyncio.Protocol):
         self.transport.write(self.session.data_to_send())
 
     def data_received(self, data: bytes) -> None:
+        """Count the answers in it, and keep the window full."""
         now = time.time()
         for event in self.session.receive_data(data, now):
             if isinstance(event, Answered):

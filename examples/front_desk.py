@@ -82,6 +82,7 @@ def work(api: Api) -> None:
 
 
 def main() -> None:
+    """Take callbacks, and send what is typed: a number, a space, a text."""
     parser = argparse.ArgumentParser(description="The front desk of a restaurant.")
     parser.add_argument("--port", type=int, default=8090, help="where callbacks come in")
     parser.add_argument("--api", default="http://127.0.0.1:8080/api/v2", help="base URL, as passband dev prints it")

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.text import Text
 
 from passband.api.asgi import ClientGone, Headers, Receive, Scope, Send, header, read_body
-from passband.api.connection import Limits
+from passband.api.limits import Limits
 from passband.api.server import Listener
 from passband.domain.account import BasicCredentials
 from passband.domain.errors import PeerFault

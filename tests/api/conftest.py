@@ -7,7 +7,7 @@ import pytest
 import uvloop
 
 from api.service import Service
-from passband.api.connection import Limits
+from passband.api.limits import Limits
 from passband.domain.account import User
 
 Start = Callable[..., Awaitable[Service]]

@@ -9,7 +9,7 @@ import uvloop
 
 from passband.api.app import create_app
 from passband.api.auth import Authenticator
-from passband.api.connection import Limits
+from passband.api.limits import Limits
 from passband.api.media import media_resource
 from passband.api.server import Listener
 from passband.domain.account import Account, Directory, User

@@ -11,7 +11,7 @@ from typing import Any
 
 from passband.api.app import Api, create_app
 from passband.api.auth import Authenticator
-from passband.api.connection import Limits
+from passband.api.limits import Limits
 from passband.api.server import Listener
 from passband.domain.account import Account, Directory, User
 from passband.domain.message import Direction, IdSource, Kind, Message, NewMessage

@@ -13,7 +13,7 @@ import pytest
 from api.conftest import Start
 from api.service import PATH, Service, Wire, new_message, raw
 from passband.api.asgi import Receive, Scope, Send, read_body
-from passband.api.connection import Limits
+from passband.api.limits import Limits
 
 GOOD = raw("POST", PATH, body=json.dumps(new_message()).encode())
 HEAD = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n".encode()

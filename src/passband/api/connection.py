@@ -6,49 +6,19 @@ and a server must refuse is refused here (RFC 9112, sections 3.2 and 6.1).
 """
 
 import asyncio
-import enum
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
 
 import httptools
 
 from passband.api.asgi import Scope
 from passband.api.exchange import Exchange
+from passband.api.limits import Phase
 
 if TYPE_CHECKING:
     from passband.api.server import Listener
-
-
-class Limits(NamedTuple):
-    """What a client may do. The numbers are those of the well-known servers, rounded.
-
-    A request's head is limited to ``head_octets`` in ``head_seconds``. Of a body 64 KiB, or the rest of it, must come
-    in every ``body_seconds``. A client that reads nothing for ``write_seconds`` while more than 64 KiB wait for it is
-    dropped. ``body_octets`` is the size from which the application is asked for the limit of a path.
-    """
-
-    head_octets: int = 16 * 1024  # what h11 and Apache (8 KiB a line) let through
-    head_seconds: float = 10
-    body_octets: int = 1024 * 1024
-    body_seconds: float = 30
-    idle_seconds: float = 75  # nginx's
-    write_seconds: float = 30
-    linger_seconds: float = 5
-    pipelined: int = 64
-    connections: int = 20_000
-
-
-class Phase(enum.Enum):
-    """What a connection waits for, and so what its deadline is about."""
-
-    IDLE = enum.auto()
-    HEAD = enum.auto()
-    BODY = enum.auto()
-    BUSY = enum.auto()
-    STALLED = enum.auto()
-    CLOSING = enum.auto()
 
 
 class Refused(Exception):
@@ -136,6 +106,7 @@ class Connection(asyncio.Protocol):
         self._resume_drain()
 
     def data_received(self, data: bytes) -> None:
+        """Read on; whatever breaks a rule or a limit is answered with 400 or 431, and ends the connection."""
         if self._deaf:
             return
         self._octets += len(data)
@@ -210,6 +181,7 @@ class Connection(asyncio.Protocol):
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
+        """Start the request, or let it wait behind those before it. Raises Refused, to stop the parser."""
         self._in_head = False
         if self._octets > self._limits.head_octets:
             head = len(self._url) + sum(len(name) + len(value) + 4 for name, value in self._headers)

@@ -15,8 +15,9 @@ import ssl
 import structlog
 
 from passband.api.asgi import App
-from passband.api.connection import BodyLimit, Connection, Limits
+from passband.api.connection import BodyLimit, Connection
 from passband.api.exchange import Exchange
+from passband.api.limits import Limits
 from passband.wire import MAX_BODY_OCTETS
 
 _log = structlog.get_logger()

@@ -78,6 +78,7 @@ class Filling:
         return [Recipient(message, 0, self._backlog.carrier, due_at=message.created_at) for message in messages]
 
     def callbacks(self, count: int) -> list[Callback]:
+        """Return so many more events that wait for their endpoint, due since they happened."""
         return [
             Callback(
                 message=message,

@@ -53,6 +53,7 @@ class Driver:
         return json.dumps(message).encode()
 
     async def play(self) -> Played:
+        """Play the plan and return what came of it. Raises TimeoutError after ``give_up`` seconds."""
         loop = asyncio.get_running_loop()
         server = await loop.create_server(
             lambda: Endpoint(self._seen, lambda: self._answer), "127.0.0.1", self._plan.endpoint_port

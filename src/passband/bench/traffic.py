@@ -25,6 +25,7 @@ class Endpoint(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is not derived from it
 
     def data_received(self, data: bytes) -> None:
+        """Answer every callback that is complete, all of them in one write."""
         data = self._data + data if self._data else data
         answers = []
         while (end := data.find(b"\r\n\r\n")) >= 0:
@@ -80,6 +81,7 @@ class Client(asyncio.Protocol):
         self._transport.close()
 
     def data_received(self, data: bytes) -> None:
+        """Take the answer once it is complete, and post the next request."""
         self._data += data
         end = self._data.find(b"\r\n\r\n")
         if end < 0:

@@ -47,6 +47,7 @@ class _Reader:
         self._environ = environ
 
     def table(self, struct: type[Table], value: object, steps: Steps) -> Any:
+        """Return a table of the file as ``struct``; what is wrong with it is added to ``faults``, and is UNSET here."""
         if not isinstance(value, dict):
             return self._wrong(steps, f"must be a table, not {_kind(value)}", value, shown=False)
         fields = typing.get_type_hints(struct, include_extras=True)
@@ -68,6 +69,7 @@ class _Reader:
         return struct(**read)
 
     def value(self, annotation: Any, value: object, steps: Steps) -> Any:
+        """Return a value as its annotation wants it, at the place ``steps``; UNSET where it is at fault."""
         if value is UNSET:
             return UNSET
         origin = get_origin(annotation)

@@ -332,6 +332,7 @@ class ApplicationSettings(Table, frozen=True, kw_only=True):
     omit_default_priority: Flag = False
 
     def value(self) -> Application:
+        """Return the application; what is given for callbacks as a whole goes before what is given for a direction."""
         inbound = self.callback_credentials or self.inbound_credentials
         outbound = self.callback_credentials or self.outbound_credentials
         return Application(
@@ -366,6 +367,7 @@ class AccountSettings(Table, frozen=True, kw_only=True):
     numbers: tuple[NumberSettings, ...] = ()
 
     def value(self) -> Account:
+        """Return the account with its users, applications and numbers."""
         return Account(
             id=self.id,
             users=tuple(User(user.name, str(user.password)) for user in self.users),

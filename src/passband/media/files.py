@@ -75,6 +75,7 @@ class FileMedia:
         now: float,
         limit: int | None = None,
     ) -> int:
+        """Store a file; on return it is on disk: temporary file, fsync, rename, fsync of the folder. See MediaStore."""
         key = key_of(name)
         upload = _Upload()
         octets = 0
@@ -211,6 +212,7 @@ class _Upload:
                 written += os.write(self._descriptor, memoryview(data)[written:])
 
     def commit(self, folder: Path, key: str, at: float) -> None:
+        """Give the file its name, with ``at`` as its time; on return it and its name are on disk (fsync of both)."""
         with self._lock:
             if self._closed or self._path is None:
                 return

@@ -82,6 +82,7 @@ class ObjectMedia:
         now: float,
         limit: int | None = None,
     ) -> int:
+        """Store a file; on return the object store has it whole. It is spooled to disk first. See MediaStore."""
         path, attributes = _path(account, name), _attributes(name, content_type, cache_control)
         octets = 0
         spool = await self._run(_spool)
@@ -110,6 +111,7 @@ class ObjectMedia:
     async def open(
         self, account: str, name: str, now: float, first: int | None = None, last: int | None = None
     ) -> AsyncIterator[MediaFile]:
+        """Yield a file, read to a spool on disk first, so that no slow reader holds up the object store."""
         path = _path(account, name)
         spool = await self._run(_spool)
         try:
@@ -146,6 +148,7 @@ class ObjectMedia:
         await self._ask(obstore.delete_async(self._store, [_path(account, name)]))
 
     async def list(self, account: str, after: str, limit: int, now: float) -> list[Listed]:
+        """Return a page of an account's files by name; each name that its key does not hold is asked for."""
         folder = account_key(account)
 
         async def entries() -> AsyncGenerator[tuple[str, ObjectMeta], None]:

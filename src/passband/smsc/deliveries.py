@@ -25,6 +25,7 @@ class MessageIds:
         self._next = random.getrandbits(28) | 1 << 28  # 9 digits in decimal, whatever the seed
 
     def next(self, form: IdFormat) -> tuple[str, str]:
+        """Return a new id as the response has it, and as the receipt has it (SMPP, section 9)."""
         self._next += 1
         number = self._next
         if form == "hex":

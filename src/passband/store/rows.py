@@ -44,6 +44,7 @@ def recipient_row(recipient: Recipient) -> Row:
 
 
 def recipient_of(row: Row) -> Recipient:
+    """Return the recipient of the columns RECIPIENT."""
     (
         account, id_, n, application, sender, number, everyone, text, length, media, tag, priority, expires_at,
         segment_count, kind, carrier, reference, due_at, attempts, code, announced, charge,
@@ -71,6 +72,7 @@ def callback_row(callback: Callback) -> Row:
 
 
 def callback_of(row: Row) -> Callback:
+    """Return the callback of the columns CALLBACK."""
     (
         account, id_, n, _, kind, direction, application, named, created_at, sender, number, everyone, text, length,
         media, tag, priority, segment_count, message_kind, at, expires_at, code, receipted, carrier, due_at, attempts,
