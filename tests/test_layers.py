@@ -19,12 +19,13 @@ PACKAGE = Path(__file__).parents[1] / "src" / "passband"
 # layers below its own, and nothing beside it.
 LAYERS: Mapping[str, tuple[str, ...]] = {
     "values and rules": ("domain",),
-    "codecs": ("wire", "smpp", "mm4", "counts", "logs"),
-    "ports": ("store", "carriers", "clock", "media", "fetch"),
+    "codecs": ("wire", "smpp", "mm4", "counts", "logs", "terminal"),
+    "ports": ("store", "carriers", "clock", "media", "fetch", "asking"),
     "verbs": ("flow",),
     "edges": ("api", "admin", "console", "config", "listen", "send", "smsc", "bench"),
+    "what is configured": ("provisioning",),
     "composition": ("service",),
-    "commands": ("workers", "dev", "check", "kit"),
+    "commands": ("workers", "dev", "check", "nodes", "remote", "kit"),
     "entrance": ("cli", "testing", "pytest_plugin"),
     "program": ("__main__",),
 }
@@ -53,7 +54,7 @@ WHO_KNOWS_ENGINES: Mapping[str, str] = {
 }
 
 # Who sees the settings; everything else is handed the few values that it needs.
-WHO_SEES_SETTINGS = {"config", "service", "workers", "dev", "check", "kit", "cli"}
+WHO_SEES_SETTINGS = {"config", "provisioning", "service", "workers", "dev", "check", "kit", "cli"}
 
 # What does no I/O and tells no time may not even be able to.
 PURE = ("domain", "wire", "smpp", "mm4", "counts")
@@ -77,6 +78,7 @@ CLOCK_READERS: Mapping[str, str] = {
     "clock": "it is the clock",
     "api.exchange": "the Date header of HTTP is the machine's, whatever a test does with the node's",
     "admin.rates": "its samples are seconds of the machine, whatever the node's clock was told to show",
+    "cli.examining": "a command that reads the store has no node",
     "check": "a command that opens the store and closes it has no node",
     "bench.backlog": "it fills a store before there is a node",
 }

@@ -1,6 +1,7 @@
 """``passband check``: what a configuration names, can it be reached?"""
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -20,17 +21,20 @@ from passband.store.open import open_store
 CONNECT_SECONDS = 5.0
 
 
-async def run_check(settings: Settings, say: Callable[[str], None]) -> int:
+async def run_check(settings: Settings, say: Callable[[str], None], *, as_json: bool = False) -> int:
     """Try everything that the settings name and say how it went; return 0 if all of it can be reached, else 1.
 
     Nothing is sent: the store is opened and closed, endpoints are connected to, addresses are listened on, SMPP
-    carriers are bound to and unbound from. Raises ConfigurationError where the files of ``server.tls`` are no
+    carriers are bound to and unbound from; all at the same time, and nothing silent for more than ten seconds. With
+    ``as_json`` it says one JSON document. Raises ConfigurationError where the files of ``server.tls`` are no
     certificate and key.
     """
     if settings.server.tls:
         server_tls(settings.server.tls)
     tries: list[tuple[str, Awaitable[None]]] = [("store " + _shown(settings.store.url), _store(settings))]
-    for name, address in (("server", settings.server.listen), ("admin", settings.admin.listen)):
+    server, admin = settings.server.listen, settings.admin.listen
+    shared = server == admin and server.port  # of port 0, each takes one of its own
+    for name, address in (("server", server), *(() if shared else (("admin", admin),))):
         tries.append((f"{name} on {address}", _listen(address.host, address.port)))
     tries += [(f"endpoint {url}", _connect(url)) for url in sorted(_endpoints(settings))]
     tries += [
@@ -38,17 +42,25 @@ async def run_check(settings: Settings, say: Callable[[str], None]) -> int:
         for carrier in settings.carriers
         if isinstance(carrier, SmppSettings)
     ]
-    failed = 0
-    for what, attempt in tries:
-        try:
-            await attempt
-        except (OSError, StoreUnavailable, TimeoutError) as error:
-            failed += 1
-            say(f"✗ {what}: {str(error) or 'no answer'}")
-        else:
-            say(f"✓ {what}")
+    # Side by side: whoever is silent is waited for once, however many there are.
+    faults = await asyncio.gather(*(_fault(attempt) for _, attempt in tries))
+    if as_json:
+        checked = [{"what": what, "fault": fault} for (what, _), fault in zip(tries, faults, strict=True)]
+        say(json.dumps({"faults": [], "reachable": not any(faults), "checked": checked}))
+        return 1 if any(faults) else 0
+    for (what, _), fault in zip(tries, faults, strict=True):
+        say(f"✓ {what}" if fault is None else f"✗ {what}: {fault}")
+    failed = sum(fault is not None for fault in faults)
     say(f"{len(tries) - failed} of {len(tries)} can be reached" if failed else "everything can be reached")
     return 1 if failed else 0
+
+
+async def _fault(attempt: Awaitable[None]) -> str | None:
+    try:
+        await attempt
+    except (OSError, StoreUnavailable, TimeoutError) as error:
+        return str(error) or "no answer"
+    return None
 
 
 class _NoBirths:

@@ -11,12 +11,10 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from io import StringIO
 from itertools import repeat
 from typing import Self
 
 import msgspec
-from rich.console import Console
 from rich.text import Text
 
 from passband.api.asgi import ClientGone, Headers, Receive, Scope, Send, header, read_body
@@ -24,6 +22,7 @@ from passband.api.limits import Limits
 from passband.api.server import Listener
 from passband.domain.account import BasicCredentials
 from passband.domain.errors import PeerFault
+from passband.terminal import printable, rendered
 
 # ── events as they come ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -291,15 +290,15 @@ def _lines(caught: Caught, options: ListenOptions) -> list[str]:
     if options.json:
         if caught.fault:
             return [json.dumps({"malformed": caught.fault})]
-        return [_printable(msgspec.json.format(bytes(raw), indent=-1).decode()) for raw, _ in caught.events]
+        return [printable(msgspec.json.format(bytes(raw), indent=-1).decode()) for raw, _ in caught.events]
     shown = [show_event(event) for _, event in caught.events] or [_show_other(caught)]
     if not 200 <= caught.status < 300:
         for line in shown:
             line.append(f"  answered {caught.status}", "bold red")
-    return [_ansi(line) if options.colour else line.plain for line in shown]
+    return [rendered(line, colour=options.colour) for line in shown]
 
 
-_STYLES = {
+EVENT_STYLES = {
     "message-received": "bold cyan",
     "message-sending": "blue",
     "message-sent": "blue",
@@ -316,45 +315,29 @@ def show_event(event: Event) -> Text:
     message = event.message
     clock = event.time.partition("T")[2].rstrip("Z") or event.time
     line = Text()
-    line.append(f"{_printable(clock):12} ", "dim")
-    line.append(f"{_printable(event.type):17} ", _STYLES.get(event.type, "magenta"))
-    line.append(f"{_printable(message.id)} ", "dim")
-    line.append(f"to {_printable(event.to)} from {_printable(message.sender)}")
+    line.append(f"{printable(clock):12} ", "dim")
+    line.append(f"{printable(event.type):17} ", EVENT_STYLES.get(event.type, "magenta"))
+    line.append(f"{printable(message.id)} ", "dim")
+    line.append(f"to {printable(event.to)} from {printable(message.sender)}")
     if event.error_code is not None:
-        line.append(f"  {event.error_code} {_printable(event.description)}", "red")
+        line.append(f"  {event.error_code} {printable(event.description)}", "red")
     if message.text:
-        line.append(f"  “{_printable(message.text)}”", "bold")
+        line.append(f"  “{printable(message.text)}”", "bold")
     for url in message.media:
-        line.append(f"  {_printable(url)}", "underline")
+        line.append(f"  {printable(url)}", "underline")
     if message.tag:
-        line.append(f"  tag {_printable(message.tag)}", "yellow")
+        line.append(f"  tag {printable(message.tag)}", "yellow")
     return line
 
 
 def _show_other(caught: Caught) -> Text:
     """Return a request without events as one line."""
-    request = f"{_printable(caught.method)} {_printable(caught.path)}"
+    request = f"{printable(caught.method)} {printable(caught.path)}"
     if caught.status == HTTPStatus.UNAUTHORIZED:
         said = "wrong credentials" if "authorization" in caught.headers else "without credentials, challenged"
         return Text(f"{request}  {said}", "dim")
-    preview = _printable(caught.body[:_PREVIEW].decode("utf-8", "replace"))
-    return Text(f"{request}  {_printable(caught.fault)}: {preview}", "magenta")
+    preview = printable(caught.body[:_PREVIEW].decode("utf-8", "replace"))
+    return Text(f"{request}  {printable(caught.fault)}: {preview}", "magenta")
 
 
 _PREVIEW = 200  # octets of a malformed body
-_JOINER = "\u200d"  # within many an emoji
-
-
-def _printable(text: str) -> str:
-    """Return a text with JSON's escapes for all that a terminal does not print: it comes from outside."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c == _JOINER else json.dumps(c)[1:-1] for c in text)
-
-
-def _ansi(line: Text) -> str:
-    out = StringIO()
-    Console(file=out, force_terminal=True, color_system="standard", legacy_windows=False).print(
-        line, end="", soft_wrap=True
-    )
-    return out.getvalue()

@@ -4,19 +4,18 @@ Rule: it is a client like any other. It knows the public API and nothing of the 
 """
 
 import base64
-import http.client
 import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote
 
-import msgspec
 from rich.console import Console
 from rich.text import Text
 
+from passband.asking import Answer, BadUrl, Site, Unreachable
 from passband.domain.error_codes import ERROR_CODES
 from passband.domain.errors import PassbandError
 
@@ -24,7 +23,6 @@ DONE, FAILED, USAGE = 0, 1, 2
 """Exit statuses: it went as asked; it was refused or failed; the command line is wrong."""
 
 POLL_SECONDS = 0.25  # well below the search's 3,500 in five minutes
-TIMEOUT_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,8 @@ class SendOptions:
     """The options of ``passband send``; the defaults are those of ``passband dev``.
 
     ``application`` has none here: which one the developers' edition has is a matter of configuration. ``url`` is the
-    base of the API. With ``wait`` the command ends when the message has ended, or after ``wait_seconds``.
+    base of the API. With ``wait`` the command ends when the message has ended, or after ``wait_seconds``. ``json``
+    prints one document in place of words.
     """
 
     to: tuple[str, ...]
@@ -49,6 +48,7 @@ class SendOptions:
     password: str = "demo"  # noqa: S105 - the published one of the developers' edition
     wait: bool = False
     wait_seconds: float = 60.0
+    json: bool = False
 
     def __repr__(self) -> str:
         return f"SendOptions(to={self.to}, url={self.url!r}, …)"
@@ -58,54 +58,70 @@ class _Usage(PassbandError):
     """The command line is wrong."""
 
 
-class _Unreachable(PassbandError):
-    """Nobody answered."""
+class _NoApi(PassbandError):
+    """What answered is no messaging API."""
 
 
-class _Answer(msgspec.Struct, frozen=True):
-    status: int
-    headers: Mapping[str, str]
-    body: Any
+class _Told:
+    """What is known of the message: what ``--json`` prints, one document with the same keys whatever happened.
 
-    @property
-    def retry_after(self) -> float | None:
-        """Seconds after which to ask again, where the answer is "not now"."""
-        if self.status not in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-            return None
-        seconds = self.headers.get("retry-after", "")
-        return float(seconds) if seconds.isdecimal() else 1.0
+    ``status`` and ``answer`` are those of the POST. ``over`` is None unless the end was waited for; ``recipients``
+    have a ``status`` then, as the search shows it (None: over, and how it ended is in the last event).
+    """
+
+    def __init__(self) -> None:
+        self.status: int | None = None
+        self.answer: Any = None
+        self.over: bool | None = None
+        self.recipients: list[dict[str, Any]] = []
+
+    def view(self) -> dict[str, Any]:
+        return {"status": self.status, "answer": self.answer, "over": self.over, "recipients": self.recipients}
 
 
-def send(options: SendOptions, console: Console | None = None, pause: Callable[[float], None] = time.sleep) -> int:
+def send(
+    options: SendOptions,
+    console: Console | None = None,
+    pause: Callable[[float], None] = time.sleep,
+    errors: Console | None = None,
+) -> int:
     """Send a message, tell what was answered, and return the exit status.
 
     With ``options.wait`` it follows the message through the search until nothing more can become of it: 0 if every
     recipient was reached or its end was told to the application, 1 if one failed or the time is over. ``pause`` is
-    called with the seconds between two looks.
+    called with the seconds between two looks. Faults are told on ``errors`` (standard error if None).
     """
     console = console or Console(highlight=False)
+    errors = errors or Console(stderr=True, highlight=False)
+    words = Console(quiet=True) if options.json else console
+    told = _Told()
     try:
-        return _send(options, _Api(options), console, pause)
-    except _Usage as error:
-        console.print(Text(str(error), "bold red"), soft_wrap=True)
+        status = _send(options, words, errors, pause, told)
+    except (_Usage, BadUrl) as error:
+        errors.print(Text(str(error), "bold red"), soft_wrap=True)
         return USAGE
-    except _Unreachable as error:
-        console.print(Text(str(error), "bold red"), soft_wrap=True)
-        return FAILED
+    except (_NoApi, Unreachable) as error:
+        errors.print(Text(str(error), "bold red"), soft_wrap=True)
+        status = FAILED
+    if options.json and told.status is not None:
+        console.out(json.dumps(told.view()), highlight=False)
+    return status
 
 
-def _send(options: SendOptions, api: "_Api", console: Console, pause: Callable[[float], None]) -> int:
+def _send(options: SendOptions, console: Console, errors: Console, pause: Callable[[float], None], told: _Told) -> int:
     if not options.to:
         raise _Usage("Say whom to send it to: --to NUMBER")
     if not (options.text or options.media):
         raise _Usage("There is nothing to send: --text TEXT, --media URL, or both")
+    api = _Api(options)
     answer = api.request("POST", body=_request(options))
+    told.status, told.answer = answer.status, answer.body
     if answer.status != HTTPStatus.ACCEPTED:
         for line in explain(answer.status, answer.body, options):
-            console.print(line, soft_wrap=True)
+            errors.print(line, soft_wrap=True)
         return FAILED
     message_id = _show_accepted(answer.body, console)
-    return _Wait(options, api, console, pause).follow(message_id) if options.wait else DONE
+    return _Wait(options, api, console, errors, pause, told).follow(message_id) if options.wait else DONE
 
 
 def _request(options: SendOptions) -> dict[str, object]:
@@ -123,52 +139,17 @@ def _request(options: SendOptions) -> dict[str, object]:
 
 
 class _Api:
-    """The messages of one account, as the API shows them.
-
-    http.client rather than urllib.request: that one would send our credentials through the environment's proxy, and
-    follow redirects.
-    """
+    """The messages of one account, as the API shows them."""
 
     def __init__(self, options: SendOptions) -> None:
-        try:
-            parts = urlsplit(options.url)
-            connect = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}[parts.scheme]
-            self._host, self._port = parts.hostname or "", parts.port
-        except (KeyError, ValueError):
-            raise _Usage(f"{options.url!r} is not the URL of an API, like http://127.0.0.1:8080/api/v2") from None
-        if not self._host:
-            raise _Usage(f"{options.url!r} names no host")
-        self._connect = connect
-        self._url = options.url
-        self._path = f"{parts.path.rstrip('/')}/users/{quote(options.account, safe='')}/messages"
         credentials = base64.b64encode(f"{options.user}:{options.password}".encode()).decode()
-        self._headers = {"Authorization": f"Basic {credentials}", "Content-Type": "application/json; charset=utf-8"}
+        headers = {"Authorization": f"Basic {credentials}", "Content-Type": "application/json; charset=utf-8"}
+        self._site = Site(options.url, headers, example="http://127.0.0.1:8080/api/v2")
+        self._path = f"/users/{quote(options.account, safe='')}/messages"
 
-    def request(self, method: str, query: Mapping[str, str] | None = None, body: object = None) -> _Answer:
-        """Return the answer to one request. Raises _Unreachable where there is none."""
-        path = f"{self._path}?{urlencode(query)}" if query else self._path
-        # json rather than msgspec: a lone surrogate from the command line must be sent, to be refused by the platform.
-        encoded = None if body is None else json.dumps(body).encode()
-        connection = self._connect(self._host, self._port, timeout=TIMEOUT_SECONDS)
-        try:
-            connection.request(method, path, encoded, self._headers)
-            response = connection.getresponse()
-            content = response.read()
-        except ConnectionRefusedError as error:
-            raise _Unreachable(f"Nobody listens at {self._url}. Is the platform running (passband dev)?") from error
-        except (OSError, http.client.HTTPException) as error:
-            raise _Unreachable(f"{self._url} could not be reached: {error or type(error).__name__}") from error
-        finally:
-            connection.close()
-        headers = {name.lower(): value for name, value in response.getheaders()}
-        return _Answer(response.status, headers, _decoded(content))
-
-
-def _decoded(content: bytes) -> Any:
-    try:
-        return json.loads(content)
-    except ValueError:
-        return content.decode("utf-8", "replace")
+    def request(self, method: str, query: Mapping[str, str] | None = None, body: object = None) -> Answer:
+        """Return the answer to one request. Raises Unreachable where there is none."""
+        return self._site.ask(method, self._path, query, body)
 
 
 # ── what is shown ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -177,7 +158,7 @@ def _decoded(content: bytes) -> Any:
 def _show_accepted(body: Any, console: Console) -> str:
     """Show the 202 and return the message's id."""
     if not isinstance(body, dict) or not isinstance(body.get("id"), str):
-        raise _Unreachable("The answer was 202, but not that of a messaging API. Is the URL right?")
+        raise _NoApi("The answer was 202, but not that of a messaging API. Is the URL right?")
     message_id: str = body["id"]
     segments = body.get("segmentCount", 1)
     line = Text("accepted ", "bold green")
@@ -225,15 +206,27 @@ class _Wait:
     told how, or has nowhere to be told. More cannot be known from outside, and more is not claimed.
     """
 
-    def __init__(self, options: SendOptions, api: _Api, console: Console, pause: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        options: SendOptions,
+        api: _Api,
+        console: Console,
+        errors: Console,
+        pause: Callable[[float], None],
+        told: _Told,
+    ) -> None:
         self._options = options
         self._api = api
         self._console = console
+        self._errors = errors
         self._pause = pause
+        self._told = told
         self._seen: dict[str, str] = {}
+        self._items: dict[str, Mapping[str, Any]] = {}
 
     def follow(self, message_id: str) -> int:
         """Return the exit status once every recipient has ended, or the time is over."""
+        self._told.over = False
         waited = 0.0
         while True:
             answer = self._api.request("GET", {"messageId": message_id})
@@ -241,20 +234,24 @@ class _Wait:
             if wait is None:
                 if answer.status != HTTPStatus.OK:
                     for line in explain(answer.status, answer.body, self._options):
-                        self._console.print(line, soft_wrap=True)
+                        self._errors.print(line, soft_wrap=True)
                     return FAILED
                 wait = POLL_SECONDS
                 found = {item["destinationTn"]: item for item in answer.body["messages"]}
-                if self._look(found):
+                over = self._look(found)
+                self._told.recipients = [self._view(number, found) for number in dict.fromkeys(self._options.to)]
+                if over:
+                    self._told.over = True
                     return self._conclude(found)
             if waited + wait > self._options.wait_seconds:
-                self._console.print(f"Not over after {self._options.wait_seconds:g} seconds; the platform goes on.")
+                self._errors.print(f"Not over after {self._options.wait_seconds:g} seconds; the platform goes on.")
                 return FAILED
             self._pause(wait)
             waited += wait
 
     def _look(self, found: Mapping[str, Mapping[str, Any]]) -> bool:
         """Show what has changed; tell whether everything is over."""
+        self._items.update(found)
         for number, item in found.items():
             status = str(item["messageStatus"])
             if self._seen.get(number) == status:
@@ -270,6 +267,19 @@ class _Wait:
                     line.append(f"  {known.meaning}", "dim")
             self._console.print(line, soft_wrap=True)
         return all(item["messageStatus"] in _ENDED for item in found.values())
+
+    def _view(self, number: str, found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        """Return a recipient as ``--json`` shows it."""
+        item = self._items.get(number, {})
+        code = int(item.get("errorCode", 0))
+        known = ERROR_CODES.get(code)
+        seen = self._seen.get(number)
+        return {
+            "to": number,
+            "status": seen if number in found or seen in _ENDED else None,
+            "errorCode": code or None,
+            "description": known.name if known else None,
+        }
 
     def _conclude(self, found: Mapping[str, Mapping[str, Any]]) -> int:
         result = DONE

@@ -10,12 +10,12 @@ import asyncio
 import random
 import ssl
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import structlog
 
-from passband.admin.app import create_admin
+from passband.admin.app import body_limit, create_admin
 from passband.admin.metrics import Held, LinkHeld, Metrics
 from passband.admin.panel import Panel
 from passband.api.app import Resource, create_app
@@ -32,7 +32,7 @@ from passband.config.settings import TlsSettings
 from passband.console import console_routes
 from passband.counts import Counts
 from passband.domain.errors import ConfigurationError, StoreUnavailable
-from passband.domain.event import Callback
+from passband.domain.event import Callback, EventKind
 from passband.domain.message import IdSource, Recipient
 from passband.domain.report import Report
 from passband.domain.routing import ON_NET, Router
@@ -43,9 +43,12 @@ from passband.flow.attachments import Attachments
 from passband.flow.dispatch import Dispatch
 from passband.flow.expire import Expire
 from passband.flow.keep import Keep
+from passband.flow.links import Links
 from passband.flow.notify import Notify
 from passband.flow.receive import Receive
 from passband.media import open_media
+from passband.provisioning import Provisioner
+from passband.store import Attempted
 from passband.store.open import open_store
 
 log = structlog.get_logger()
@@ -107,6 +110,7 @@ class Node:
         self._ready = False
         self._tasks: list[asyncio.Task[None]] = []
         self.listeners: list[Listener] = []
+        self._informed: dict[str, Callable[[Callback], None]] = {}  # carriers, of callbacks that were acknowledged
         self.failed = asyncio.Event()
 
         windows = [carrier.receipt_window for carrier in settings.carriers]
@@ -115,23 +119,43 @@ class Node:
         )
         self._handoff = Handoff()
         self.store = open_store(settings.store.url, self.rules, self._handoff, history_days=settings.history.days)
+        self.provisioning = Provisioner(settings, self.store, self.rules)
 
     async def start(self) -> None:
         """Open everything and begin to accept. Raises StoreUnavailable, OSError where an address cannot be had."""
-        settings, clock = self.settings, self.clock
-        self.media = open_media(settings.media.url)
-        await self.store.open(clock.now())
+        self.media = open_media(self.settings.media.url)
+        await self.store.open(self.clock.now())
         self._beaten = time.monotonic()
-        self.fetcher = Fetcher(allow_private_networks=settings.callbacks.allow_private_networks)
-        self.carriers: dict[str, Carrier] = {ON_NET: OnNetCarrier(clock=clock)}
-        for carrier in settings.carriers:
+        await self.provisioning.look()
+        self.fetcher = Fetcher(allow_private_networks=self.settings.callbacks.allow_private_networks)
+        self._make_carriers()
+        await self.links.step(self.clock.now())
+        self._make_verbs()
+        self._make_panel()
+        self._run_all()
+        await self._listen()
+        self._ready = True
+
+    def _make_carriers(self) -> None:
+        self.carriers: dict[str, Carrier] = {ON_NET: OnNetCarrier(clock=self.clock)}
+        for carrier in self.settings.carriers:
             self.carriers[carrier.name] = self._carrier(carrier)
-        router = Router(
-            {name: carrier.kinds for name, carrier in self.carriers.items() if name != ON_NET}, settings.routing()
-        )
+        linked = {name: carrier for name, carrier in self.carriers.items() if isinstance(carrier, SmppCarrier)}
+        self.links = Links(self.store, linked, self.clock, holds_leases=self._holds_leases)
+
+    def _make_verbs(self) -> None:
+        settings, clock = self.settings, self.clock
         self.attachments = self._attachments()
         self.keep = Keep(self.media, lambda: self.rules.directory, settings.server.base_url)
-        self.receive = Receive(self.store, clock, self.counts, keep=self.keep, settled=self.attachments.turns.settled)
+        self.accept = Accept(
+            self.store,
+            self.rules,
+            Router({name: c.kinds for name, c in self.carriers.items() if name != ON_NET}, settings.routing()),
+            clock,
+            IdSource(random.getrandbits),
+            References(random.getrandbits),
+            self.counts,
+        )
         self.dispatch = Dispatch(
             self.store,
             self.rules,
@@ -141,7 +165,9 @@ class Node:
             attachments=self.attachments,
             most_held=settings.queue.recipients_in_memory,
             holds_leases=self._holds_leases,
+            reachable=self.links.reachable,
         )
+        self.receive = Receive(self.store, clock, self.counts, keep=self.keep, settled=self.attachments.settled)
         self.notify = Notify(
             self.store,
             self.rules,
@@ -156,8 +182,10 @@ class Node:
             holds_leases=self._holds_leases,
         )
         self.expire = Expire(self.store, self.media, clock, self.counts)
+
+    def _make_panel(self) -> None:
         self.panel = Panel(
-            clock=clock,
+            clock=self.clock,
             rules=self.rules,
             store=self.store,
             media=self.media,
@@ -168,27 +196,23 @@ class Node:
             notify=self.notify,
             held=self._held,
             keep=self.keep,
-            public_url=settings.server.base_url,
+            provisioning=self.provisioning,
+            public_url=self.settings.server.base_url,
             developers=self._developers,
         )
+        self.notify.settled = self._settled
         self._handoff.dispatch, self._handoff.notify, self._handoff.panel = self.dispatch, self.notify, self.panel
-        self.accept = Accept(
-            self.store,
-            self.rules,
-            router,
-            clock,
-            IdSource(random.getrandbits),
-            References(random.getrandbits),
-            self.counts,
-        )
+
+    def _run_all(self) -> None:
         for name, link in self.carriers.items():
             self._run(f"carrier {name}", link.run(self._report, self.dispatch.wake.set))
         for loop in (self.dispatch, self.notify, self.expire):
             self._run(type(loop).__name__.lower(), loop.run())
+        self._run("links", self.links.run())
         self._run("heartbeat", self._beat())
+        # Beside the heartbeat, which must not wait for a read.
+        self._run("provisioning", self.provisioning.run())
         self._run("rates", self.panel.rates.run())
-        await self._listen()
-        self._ready = True
 
     def _attachments(self) -> Attachments:
         settings = self.settings
@@ -213,18 +237,20 @@ class Node:
         carrier = Mm4Carrier(
             settings.profile(),
             self.clock,
-            is_ours=lambda number: self.rules.directory.number(number) is not None,
+            is_ours=self._is_ours,
             receipts_for=self._mms_receipts,
             reuse_port=self._workers > 1,
         )
         carrier.receiver.listen()
+        self._informed[carrier.name] = carrier.acknowledged
         return carrier
 
     def _carrier(self, settings: CarrierSettings) -> Carrier:
         if isinstance(settings, Mm4Settings):
             return self._mm4(settings)
         if isinstance(settings, SmppSettings):
-            carrier = SmppCarrier(settings.profile(), self.clock, random.Random())  # noqa: S311 - references and waits
+            seed = random.Random()  # noqa: S311 - for references and waits
+            carrier = SmppCarrier(settings.profile(), self.clock, seed, self._is_ours)
             self.rules.joins[carrier.name] = carrier.join
             return carrier
         assert isinstance(settings, SimulatorSettings)
@@ -239,6 +265,9 @@ class Node:
             receipts_for=self._mms_receipts,
         )
 
+    def _is_ours(self, number: str) -> bool:
+        return self.rules.directory.number(number) is not None
+
     def _mms_receipts(self, recipient: Recipient) -> bool:
         account = self.rules.directory.account(recipient.message.account)
         return account is not None and account.mms_receipts
@@ -251,7 +280,8 @@ class Node:
             panel=self.panel,
             more=console_routes(),
         )
-        shared = settings.admin.listen == settings.server.listen
+        # Port 0 is any free one, and of two listeners each takes its own.
+        shared = settings.admin.listen == settings.server.listen and settings.server.listen.port != 0
         app = create_app(
             authenticator=Authenticator(lambda: self.rules.directory),
             accept=self.accept,
@@ -263,13 +293,13 @@ class Node:
             refused=self._count_refusal,
         )
         several = self._workers > 1
+        limit = (lambda path: max(app.body_limit(path), body_limit(path))) if shared else app.body_limit
         host, port = settings.server.listen
-        self.listeners = [
-            Listener(app, host=host, port=port, tls=self._tls, body_limit=app.body_limit, reuse_port=several)
-        ]
+        self.listeners = [Listener(app, host=host, port=port, tls=self._tls, body_limit=limit, reuse_port=several)]
         if not shared:
             host, port = settings.admin.listen
-            self.listeners.append(Listener(admin, host=host, port=port + self._worker if port else 0))
+            port = port + self._worker if port else 0
+            self.listeners.append(Listener(admin, host=host, port=port, body_limit=body_limit))
         for listener in self.listeners:
             await listener.start()
 
@@ -283,6 +313,16 @@ class Node:
         hosts = [self.settings.server.listen.host, self.settings.admin.listen.host]
         return [(host, listener.port) for host, listener in zip(hosts, self.listeners, strict=False)]
 
+    def _settled(self, results: Sequence[Attempted]) -> None:
+        """Let the panel know, and the carriers of inbound messages that an application has taken."""
+        self.panel.settled(results)
+        if self._informed:
+            for result in results:
+                callback = result.callback
+                informed = self._informed.get(callback.carrier or "")
+                if result.acknowledged and informed is not None and callback.kind is EventKind.RECEIVED:
+                    informed(callback)
+
     async def _report(self, report: Report) -> None:
         await self.receive(report)
         self.panel.reported(report)
@@ -294,10 +334,10 @@ class Node:
         now = self.clock.now()
         rooms = {name: carrier.room(now) for name, carrier in self.carriers.items()}
         links = [
-            LinkHeld(name, place, link.bound_at is not None, link.pending, link.window)
+            LinkHeld(name, link.place, link.bound_at is not None, link.pending, link.window)
             for name, carrier in self.carriers.items()
             if isinstance(carrier, SmppCarrier)
-            for place, link in enumerate(carrier.links())
+            for link in carrier.links()
         ]
         return Held(self.dispatch.held, self.notify.held, self.notify.health(), rooms, links)
 
@@ -312,6 +352,7 @@ class Node:
                 if not await self.store.beat(self.clock.now()):
                     self.dispatch.forget()
                     self.notify.forget()
+                    self.links.forget()
                 self._beaten = started
             except StoreUnavailable as error:
                 log.warning("the heartbeat waits for the store", cause=str(error))
@@ -333,7 +374,7 @@ class Node:
         self.panel.close()
         await asyncio.gather(*(listener.stop(GRACE_SECONDS) for listener in self.listeners))
         # Nothing more to the carriers; they report what they have; then the callbacks under way come to their end.
-        await _cancel([task for task in self._tasks if task.get_name() == "dispatch"])
+        await _cancel([task for task in self._tasks if task.get_name() in ("dispatch", "links")])
         await _cancel([task for task in self._tasks if task.get_name().startswith("carrier")])
         await self.notify.drain(GRACE_SECONDS)
         await _cancel(self._tasks)

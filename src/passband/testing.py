@@ -8,11 +8,16 @@ from passband.carriers import ReportFunction
 from passband.domain.message import Kind, Recipient
 from passband.domain.report import Accepted, Outcome, Report, Submission
 from passband.fetch import Request, Response
-from passband.kit import KitFault, Passband, Sent, Told
+from passband.kit import HANDSET, PICTURE, ApplicationFault, File, KitFault, Missed, Passband, Sent, Told
 
 __all__ = [
+    "HANDSET",
+    "PICTURE",
+    "ApplicationFault",
     "FakeClock",
+    "File",
     "KitFault",
+    "Missed",
     "Passband",
     "ScriptedCarrier",
     "ScriptedPoster",

@@ -1,12 +1,15 @@
 """What the console and other programs ask of a running node."""
 
 import base64
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from admin.running import OTHERS, OURS, THEIRS, Running
 from passband.admin.app import ENTRIES
+from passband.admin.rates import Latency
 from passband.config import developers
 
 ENDPOINT = f"/admin/callbacks/{developers.ACCOUNT}/{developers.APPLICATION}"
@@ -142,6 +145,39 @@ async def test_what_waits_is_tried_now(dev: Running) -> None:
     assert endpoints["out"]["last"] is None
 
 
+async def test_one_callback_is_tried_now_and_the_others_wait_on(dev: Running) -> None:
+    await dev.post("/admin/faults", {"fault": "endpoint-refuse", "times": 2})
+    for text in ("one", "two"):
+        await dev.receive(text)
+    waiting = await dev.until(
+        "/admin/callbacks?state=pending", lambda a: [one["attemptCount"] for one in a["callbacks"]] == [1, 1]
+    )
+    other, chosen = waiting["callbacks"]
+    await dev.ask("POST", f"/admin/callbacks/{chosen['key']}/retry", status=202)
+    answer = await dev.until("/admin/callbacks", lambda a: any(c["state"] != "pending" for c in a["callbacks"]))
+    states = {one["key"]: (one["state"], one["attemptCount"]) for one in answer["callbacks"]}
+    assert states == {chosen["key"]: ("acknowledged", 2), other["key"]: ("pending", 1)}
+    over = await dev.ask("POST", f"/admin/callbacks/{chosen['key']}/retry", status=404)
+    assert over == {"description": "no such callback waits: it is over, or there never was one"}
+
+
+async def test_at_a_failing_endpoint_the_chosen_callback_is_the_probe(dev: Running) -> None:
+    fault = await dev.post("/admin/faults", {"fault": "endpoint-refuse"})
+    for text in ("one", "two", "three"):
+        await dev.receive(text)
+    path = "/admin/callbacks?state=pending"
+    await dev.until(path, lambda a: [one["attemptCount"] for one in a["callbacks"]] == [1, 1, 1])
+    assert (await dev.get(path))["endpoints"][0]["failing"]
+    newest = (await dev.get(path))["callbacks"][0]["key"]
+    await dev.ask("POST", f"/admin/callbacks/{newest}/retry", status=202)
+    found = await dev.until(path, lambda a: sum(one["attemptCount"] for one in a["callbacks"]) == 4)
+    assert {one["key"] for one in found["callbacks"] if one["attemptCount"] == 2} == {newest}
+    await dev.ask("DELETE", f"/admin/faults/{fault['id']}")
+    await dev.ask("POST", f"/admin/callbacks/{newest}/retry", status=202)
+    recovered = await dev.until("/admin/callbacks", lambda a: all(c["state"] != "pending" for c in a["callbacks"]))
+    assert [one["state"] for one in recovered["callbacks"]] == ["acknowledged"] * 3
+
+
 async def test_segments_are_explained(dev: Running) -> None:
     cut = await dev.get("/admin/segments?text=Men%C3%BC%20%E2%80%93%2045%20%E2%82%AC")
     assert (cut["encoding"], cut["segmentCount"]) == ("ucs2", 1)
@@ -158,9 +194,40 @@ async def test_the_last_hour_is_told_in_numbers(dev: Running) -> None:
     rates = await dev.get("/admin/rates?step=1")
     series = {one["name"]: one["values"] for one in rates["series"]}
     assert sum(series["accepted"]) == sum(series["acknowledged"]) == 1
-    assert max(series["storedIn"]) > 0
+    assert 0 < max(filter(None, series["storedInP50"])) <= max(filter(None, series["storedInP99"]))
+    assert [one["carrier"] for one in rates["links"]] == ["on-net", "simulator"]
+    assert {one["direction"] for one in rates["endpoints"]} == {"in", "out"}
     minutes = {one["name"]: one["values"] for one in (await dev.get("/admin/rates"))["series"]}
     assert len(minutes["accepted"]) == 1
+    dev.node.panel.rates.sample()
+    last = await dev.get("/admin/rates?step=1&last=1")
+    assert {one["name"]: one["values"] for one in last["series"]}["handedInP95"] == [None]
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "percentiles"),
+    [
+        pytest.param([5], [5, 5, 5], id="one"),
+        pytest.param(range(1, 101), [50, 95, 99], id="a hundred"),
+        pytest.param([1] * 99 + [1000], [1, 1, 1], id="one of a hundred is slow"),
+        pytest.param([1] * 90 + [80] * 9 + [1000], [1, 80, 80], id="ten of a hundred are slow"),
+    ],
+)
+def test_percentiles_are_those_of_the_samples_since_the_last(
+    milliseconds: Sequence[int], percentiles: list[float]
+) -> None:
+    latency = Latency()
+    for sample in milliseconds:
+        latency.sample(sample / 1000)
+    assert latency.take() == percentiles
+    assert all(map(math.isnan, latency.take()))
+
+
+async def test_the_stations_count_all_that_is_followed_whatever_is_searched_for(dev: Running) -> None:
+    await dev.post("/admin/faults", {"fault": "drop-receipt", "times": 1})
+    await dev.followed(await dev.send(), "handed")
+    await dev.followed(await dev.send(tag="another"))
+    assert (await dev.get("/admin/messages?tag=another&limit=1"))["counts"] == {"handed": 1, "done": 1}
 
 
 @pytest.mark.parametrize(
@@ -173,6 +240,19 @@ async def test_the_last_hour_is_told_in_numbers(dev: Running) -> None:
             {"name": "a", "contentType": "image/png", "data": ""}]}, 400, "none of these numbers is", id="not ours"),
         pytest.param("POST", "/admin/inbound", {"from": THEIRS, "to": OURS, "attachments": [
             {"name": "a", "contentType": "image/png", "data": "!"}]}, 400, "not base64", id="not base64"),
+        pytest.param("POST", "/admin/inbound", {"from": THEIRS, "to": OURS, "attachments": [
+            {"name": "a", "contentType": "image/png", "data": "é"}]}, 400, "not base64", id="not even ASCII"),
+        pytest.param("POST", "/admin/inbound", {"from": THEIRS, "to": OURS, "txt": "x"}, 400, "`txt`", id="misspelt"),
+        pytest.param("POST", "/admin/inbound", [], 400, "must be the JSON object", id="not an object"),
+        pytest.param("POST", "/admin/clock", {"advance": "60"}, 400, "`$.advance`", id="seconds as a string"),
+        pytest.param("POST", "/admin/segments", {"text": 1}, 400, "`$.text`", id="a text that is a number"),
+        pytest.param("POST", "/admin/segments", {"text": "x" * 10_001}, 400, "10000 characters", id="a long text"),
+        pytest.param("POST", "/admin/callbacks/a/b/0/9/retry", None, 400, "slot", id="no such slot to retry"),
+        pytest.param("POST", "/admin/callbacks/a/b/0/2/retry", None, 404, "no such callback", id="nothing to retry"),
+        pytest.param("GET", "/admin/messages?state=lost", None, 400, "one of queued, sending", id="no such state"),
+        pytest.param("GET", "/admin/callbacks?type=sent", None, 400, "one of message-", id="no such event"),
+        pytest.param("GET", "/admin/nothing", None, 404, "Not Found", id="no such call"),
+        pytest.param("PUT", "/admin/faults", None, 405, "Method Not Allowed", id="no such method"),
         pytest.param("POST", "/admin/clock", {"advance": -1}, 400, "time does not go back", id="back in time"),
         pytest.param("POST", "/admin/clock", {"advance": 1e300}, 400, "at most", id="the end of time"),
         pytest.param("POST", "/admin/faults", {"fault": "flood"}, 400, "must be one of", id="no such fault"),

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from admin.running import OURS, THEIRS, Running
-from passband.admin.app import ENTRIES
+from passband.admin.app import ENTRIES, Entry
 
 SECRET = "the words of a message"
 
@@ -36,9 +36,10 @@ async def test_in_production_no_text_of_a_message_can_be_seen(production: Runnin
 
 
 @pytest.mark.parametrize("entry", [e for e in ENTRIES if e.developers], ids=lambda e: f"{e.method} {e.path}")
-async def test_in_production_nothing_can_be_played(production: Running, entry: object) -> None:
-    path = entry.path.replace("{id}", "f1").replace("{number}/{index}", "1/0")  # type: ignore[attr-defined]
-    await production.ask(entry.method, path, status=404)  # type: ignore[attr-defined]
+async def test_in_production_nothing_can_be_played(production: Running, entry: Entry) -> None:
+    path = entry.path.replace("{id}", "f1").replace("{number}/{index}", "1/0")
+    told = await production.ask(entry.method, path, status=404)
+    assert told == {"description": "this is there in the developers' edition only"}
 
 
 async def test_in_production_nothing_is_followed_until_somebody_looks(production: Running) -> None:
@@ -85,7 +86,11 @@ OWN = "http://127.0.0.1:{port}"
 async def test_pages_of_others_may_not_use_it(dev: Running, headers: dict[str, str], status: int) -> None:
     port = dev.base.rpartition(":")[2]
     filled = {name: value.replace("{port}", port) for name, value in headers.items()}
-    await dev.ask("POST", "/admin/inbound", {"from": THEIRS, "to": OURS, "text": "x"}, headers=filled, status=status)
+    body = {"from": THEIRS, "to": OURS, "text": "x"}
+    async with dev.session.post(f"{dev.base}/admin/inbound", json=body, headers=filled) as response:
+        assert response.status == status
+    arrived = [bubble["text"] for one in (await dev.get("/admin/handsets"))["handsets"] for bubble in one["bubbles"]]
+    assert arrived == (["x"] if status == 202 else [])
 
 
 async def test_another_site_may_not_read_either(dev: Running) -> None:

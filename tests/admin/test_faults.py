@@ -13,7 +13,8 @@ from admin.running import OTHERS, THEIRS, Running
         pytest.param({"fault": "fail", "code": 4720}, "message-failed", id="fails with a code"),
         pytest.param({"fault": "repeat-receipt"}, "message-delivered", id="receipts twice"),
         pytest.param({"fault": "early-receipt"}, "message-delivered", id="receipts before the response"),
-        pytest.param({"fault": "delay", "seconds": 0.02}, "message-delivered", id="late receipts"),
+        pytest.param({"fault": "delay", "seconds": 0.02}, "message-delivered", id="late"),
+        pytest.param({"fault": "late-receipt", "seconds": 0.02}, "message-delivered", id="late receipts"),
         pytest.param({"fault": "slow-carrier", "rate": 1000}, "message-delivered", id="slow carrier"),
     ],
 )
@@ -53,10 +54,35 @@ async def test_a_fault_may_concern_a_prefix_or_an_account(dev: Running, whom: di
 
 async def test_without_a_receipt_a_message_stays_handed(dev: Running) -> None:
     await dev.post("/admin/faults", {"fault": "drop-receipt", "times": 1})
-    id_ = await dev.send()
+    lost = await dev.send()
+    await dev.followed(lost, "handed")
+    told = await dev.send()
+    await dev.followed(told)
+    states = {one["id"]: one["state"] for one in (await dev.get("/admin/messages"))["messages"]}
+    assert states == {lost: "handed", told: "done"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "before", "after"),
+    [
+        pytest.param("late-receipt", ["hello"], ["hello"], id="only the receipt is late"),
+        pytest.param("delay", [], ["hello"], id="the message is late"),
+    ],
+)
+async def test_a_minute_late_is_a_minute_of_the_nodes_clock(
+    dev: Running, fault: str, before: list[str], after: list[str]
+) -> None:
+    await dev.post("/admin/faults", {"fault": fault, "seconds": 60, "times": 1})
+
+    async def arrived() -> list[str]:
+        return [one["text"] for phone in (await dev.get("/admin/handsets"))["handsets"] for one in phone["bubbles"]]
+
+    id_ = await dev.send("hello")
     await dev.followed(id_, "handed")
-    await dev.followed(await dev.send())
-    await dev.followed(id_, "handed")
+    assert await arrived() == before
+    await dev.post("/admin/clock", {"advance": 60})
+    await dev.followed(id_)
+    assert await arrived() == after
 
 
 async def test_while_the_link_is_down_messages_wait_and_then_go(dev: Running) -> None:

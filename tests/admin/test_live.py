@@ -3,6 +3,8 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator
+from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -130,3 +132,50 @@ async def test_a_node_that_stops_does_not_wait_for_those_who_watch(dev: Running)
         async with asyncio.timeout(2):
             dev.node.panel.close()
             assert await response.content.read() in (b"\n", b"")
+
+
+async def test_whoever_breaks_off_again_and_again_is_told_everything_once_and_in_order() -> None:
+    live = Live("epoch")
+    random = Random(4711)
+    told: list[int] = []
+    published = 0
+    live.touch()
+    last = live.cursor
+    for _ in range(200):
+        for _ in range(random.randrange(30)):
+            live.publish("message", published)
+            published += 1
+        stream = live.stream(last)
+        assert await next_event(stream) == ": watching\n\n"
+        while len(told) < published and random.random() < 0.9:
+            lines = await next_event(stream)
+            told += [int(line[6:]) for line in lines.splitlines() if line.startswith("data")]
+            last = ids(lines)[-1]
+        await stream.aclose()
+    stream = live.stream(last)
+    await next_event(stream)
+    while len(told) < published:
+        told += [int(line[6:]) for line in (await next_event(stream)).splitlines() if line.startswith("data")]
+    assert told == list(range(published))
+    await stream.aclose()
+    live.close()
+
+
+@pytest.mark.parametrize("edition", ["developers", "production"])
+async def test_while_nobody_watches_messages_cost_the_stream_nothing(
+    tmp_path: Path, edition: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded: list[object] = []
+    async with Running.started(tmp_path, edition=edition) as running:
+        monkeypatch.setattr("passband.admin.live._encode", encoded.append)
+        node, live = running.node, running.node.panel.live
+        before = live.cursor
+        await running.send()
+        await running.receive()
+        async with asyncio.timeout(5):
+            while sum(count for key, count in node.counts.items() if key[0] == "attempts") < 2:
+                await asyncio.sleep(0.005)
+        node.panel.rates.sample()
+        node.panel.journal._tell()
+        assert encoded == []
+        assert (live.watched, live.cursor, list(live._ring), live._linger) == (False, before, [], None)

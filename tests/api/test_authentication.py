@@ -8,7 +8,7 @@ import pytest
 
 from api.service import ACCOUNT, PATH, Service, new_message
 from passband.api.auth import AuthenticationBusy, Authenticator, hash_secret
-from passband.domain.account import Account, Directory, User
+from passband.domain.account import Account, Directory, Number, User
 from passband.domain.errors import Forbidden, Unauthenticated
 
 HASHED = hash_secret("gehe¡m:2", b"sixteen octets..")
@@ -96,6 +96,16 @@ async def test_a_changed_directory_is_obeyed_at_once() -> None:
     assert await opened(users, basic("demo", "new")) == "1"
 
 
+async def test_where_only_numbers_change_nobody_is_checked_again() -> None:
+    now = Directory([Account("1", (User("demo", HASHED),))])
+    users = Authenticator(lambda: now)
+    right = basic("demo", "gehe¡m:2").encode()
+    await users.account(right, "1", "192.0.2.1")
+    now = Directory([Account("1", (User("demo", HASHED),), numbers={"12345": Number("12345", "1")})])
+    assert users.known(right) == now.accounts
+    users.close()
+
+
 @pytest.mark.parametrize("secret", ["scrypt:", "scrypt:zz:zz", "scrypt:00", "scrypt:::", "scrypt:00:00"])
 async def test_a_broken_hash_lets_nobody_in(secret: str) -> None:
     users = authenticator(User("demo", secret))
@@ -106,6 +116,7 @@ async def test_a_broken_hash_lets_nobody_in(secret: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.asyncio(loop_factories=["uvloop"])  # the work is in threads, and nobody is connected
 async def test_a_flood_of_wrong_passwords_does_not_delay_who_is_known() -> None:
     users = authenticator(User("demo", HASHED))
     good = basic("demo", "gehe¡m:2")
@@ -122,6 +133,7 @@ async def test_a_flood_of_wrong_passwords_does_not_delay_who_is_known() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.asyncio(loop_factories=["uvloop"])
 async def test_who_comes_from_elsewhere_waits_behind_one_of_the_flood_not_behind_all() -> None:
     users = authenticator(User("demo", HASHED))
     flood = [asyncio.create_task(opened(users, basic("demo", f"wrong{n}"))) for n in range(8)]

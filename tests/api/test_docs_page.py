@@ -43,6 +43,9 @@ def test_every_schema_and_status_has_its_place_on_the_page() -> None:
     for name, schema in document["components"]["schemas"].items():
         if "properties" in schema:
             assert f'id="{name}"' in page
-    for operation in document["paths"]["/users/{accountId}/messages"].values():
-        if isinstance(operation, dict):
-            assert all(f"<h4>{status}</h4>" in page for status in operation["responses"])
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            if isinstance(operation, dict):
+                _, heading, section = page.partition(f"<code>{method.upper()} /api/v2{path}</code>")
+                assert heading
+                assert all(f"<h4>{status}</h4>" in section.partition("<h2>")[0] for status in operation["responses"])

@@ -117,7 +117,7 @@ async def echo(account: Account, rest: str, scope: Scope, receive: Receive, send
 
 
 async def test_another_resource_lies_below_the_account_behind_its_credentials(start: Start) -> None:
-    below = Resource({"GET": echo, "PUT": echo}, below=True, body_limit=4_000_000)
+    below = Resource({"GET": echo}, below={"GET": echo, "PUT": echo}, body_limit=4_000_000)
     service = await start(resources={"media": below, "single": Resource({"GET": echo})})
     base = f"/api/v2/users/{ACCOUNT}"
     assert (await service.request("GET", f"{base}/media/a%2Fb/c")).body == b"5500123 a%2Fb/c 0"
@@ -133,7 +133,7 @@ async def lose(account: Account, rest: str, scope: Scope, receive: Receive, send
 
 
 async def test_media_that_is_not_there_is_answered_as_documented(start: Start) -> None:
-    service = await start(resources={"media": Resource({"GET": lose}, below=True)})
+    service = await start(resources={"media": Resource({"GET": lose}, below={"GET": lose})})
     reply = await service.request("GET", f"/api/v2/users/{ACCOUNT}/media/x")
     assert reply.status == 404
     assert reply.headers["content-type"] == "application/json; charset=utf-8"

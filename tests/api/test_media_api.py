@@ -1,7 +1,9 @@
 """Media over the wire: every answer of section 4, to the octet, through the real listener."""
 
 import asyncio
+import os
 import resource
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -230,11 +232,18 @@ async def test_the_list_is_in_order_with_sizes_and_urls(service: Service) -> Non
         assert (await service.request("GET", item["content"].removeprefix(PUBLIC_URL))).status == 200
 
 
+async def put_all(store: FileMedia, names: list[str]) -> None:
+    """Put empty files, some at a time, because each waits for the disk."""
+    puts = [store.put(ACCOUNT, name, once(b""), content_type="a/b", cache_control=None, now=NOW) for name in names]
+    for at in range(0, len(puts), 50):
+        await asyncio.gather(*puts[at : at + 50])
+
+
 @pytest.mark.slow
+@pytest.mark.asyncio(loop_factories=["uvloop"])  # thousands of files, and nothing of a transport
 async def test_a_long_list_comes_in_pages(service: Service, store: FileMedia) -> None:
     names = [f"{n:04}" for n in range(2001)]
-    for name in names:
-        await store.put(ACCOUNT, name, once(b""), content_type="a/b", cache_control=None, now=NOW)
+    await put_all(store, names)
     listed: list[str] = []
     sizes: list[int] = []
     token = ""
@@ -247,9 +256,9 @@ async def test_a_long_list_comes_in_pages(service: Service, store: FileMedia) ->
 
 
 @pytest.mark.slow
+@pytest.mark.asyncio(loop_factories=["uvloop"])
 async def test_a_list_of_exactly_one_page_has_no_token(service: Service, store: FileMedia) -> None:
-    for n in range(1000):
-        await store.put(ACCOUNT, f"{n}", once(b""), content_type="a/b", cache_control=None, now=NOW)
+    await put_all(store, [f"{n}" for n in range(1000)])
     reply = await get(service, "")
     assert (len(reply.json), reply.headers.get("continuation-token")) == (1000, None)
 
@@ -315,6 +324,7 @@ METHODS = {
     "upload without a name": ("PUT", "", "GET, HEAD"),
     "upload without a name, with a slash": ("PUT", "/", "GET, HEAD"),
     "delete the list": ("DELETE", "", "GET, HEAD"),
+    "ask what the list takes": ("OPTIONS", "", "GET, HEAD"),
 }
 
 
@@ -367,6 +377,58 @@ async def test_a_file_replaced_during_a_download_comes_whole(service: Service) -
     await put(service, "m", b"new")
     await service.request("DELETE", f"{MEDIA}/m")
     assert (await slow.reply()).body == old
+
+
+async def test_a_file_is_read_no_further_for_a_client_that_is_gone(
+    service: Service, store: FileMedia, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = 10 * MAX_OCTETS  # more than what lies on the way to a client that does not read
+    await store.put(ACCOUNT, "m", once(bytes(large)), content_type="a/b", cache_control=None, now=NOW, limit=large)
+    read: list[int] = []
+    pread = os.pread
+
+    def counted(descriptor: int, octets: int, position: int) -> bytes:
+        read.append(octets)
+        return pread(descriptor, octets, position)
+
+    monkeypatch.setattr(os, "pread", counted)
+    slow = await _begun_download(service)
+    slow.writer.transport.abort()
+    await _until(lambda: not service.listener.active)
+    assert sum(read) < large
+
+
+async def test_an_upload_is_on_the_disk_before_its_204(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file's octets, then its name, then the folder that holds the name; and only then the answer."""
+    await put(service, "first", b"x")  # so that the folder is there
+    steps: list[str] = []
+    reached, go_on = threading.Event(), threading.Event()
+    fsync, rename = os.fsync, Path.rename
+    folder = next(path for path in (tmp_path / "media").iterdir() if path.name != "incoming")
+
+    def sync(descriptor: int) -> None:
+        target = Path(f"/proc/self/fd/{descriptor}").readlink()
+        steps.append(f"sync {target.name if target == folder else target.parent.name}")
+        if target == folder:
+            reached.set()
+            assert go_on.wait(10)
+        fsync(descriptor)
+
+    def move(path: Path, target: Path) -> Path:
+        steps.append(f"rename from {path.parent.name}")
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(Path, "rename", move)
+    uploading = asyncio.create_task(put(service, "m", b"new"))
+    assert await asyncio.to_thread(reached.wait, 10)
+    assert steps == ["sync incoming", "rename from incoming", f"sync {folder.name}"]
+    assert (await service.request("GET", "/healthz", {"Authorization": ""})).status == 404
+    assert not uploading.done()
+    go_on.set()
+    assert (await uploading).status == 204
 
 
 async def _begun_download(service: Service) -> Wire:

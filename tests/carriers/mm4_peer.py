@@ -151,6 +151,7 @@ PROFILE = Profile(
     content_types=None,
     ack_request=True,
     delivery_report=True,
+    send_delivery_reports=True,
     mms_delivered_on=DeliveredOn.FORWARD_RES,
     receipt_window=7200.0,
     listen=("127.0.0.1", 0),

@@ -13,14 +13,20 @@ import msgspec
 from carriers.collector import SENDER, a_message
 from carriers.smpp_pair import FastClock, settings
 from carriers.told import ACCOUNT
+from passband.carriers import Carrier
 from passband.carriers.smpp import SmppCarrier
 from passband.clock import Clock
 from passband.domain.account import Directory
 from passband.domain.event import Callback
 from passband.domain.message import IdSource, Message, Recipient
 from passband.domain.rules import Rules
+from passband.fetch import Fetcher
+from passband.flow.attachments import Attachments
 from passband.flow.dispatch import Dispatch
+from passband.flow.links import Links
 from passband.flow.receive import Receive
+from passband.media import open_media
+from passband.service import BEAT_SECONDS, LEASE_SECONDS
 from passband.store.sqlite import SqliteStore
 
 __all__ = ["SENDER", "SmppNode", "running_node"]
@@ -29,14 +35,35 @@ __all__ = ["SENDER", "SmppNode", "running_node"]
 class SmppNode:
     """One node with one carrier."""
 
-    def __init__(self, path: Path, port: int, clock: Clock, **changes: Any) -> None:
+    def __init__(self, path: Path, port: int, clock: Clock, *, shared: bool = False, **changes: Any) -> None:
+        """``shared``: the carrier's binds are shared with other nodes on the same store."""
         self.clock = clock
         self.callbacks: list[Callback] = []
         self.rules = Rules(Directory([ACCOUNT]))
         self.store = SqliteStore(path, self.rules, self)
         self.carrier = SmppCarrier(settings(port, **changes), clock, Random(1))
         self.rules.joins[self.carrier.name] = self.carrier.join
-        self.dispatch = Dispatch(self.store, self.rules, {self.carrier.name: self.carrier}, clock, Counter())
+        self._media = open_media(f"file:{path.parent / 'media'}")
+        self._fetcher = Fetcher(allow_private_networks=False)
+        carriers: dict[str, Carrier] = {self.carrier.name: self.carrier}
+        attachments = Attachments(
+            self._media, self._fetcher, clock, public_url="https://passband.example", max_octets=1, limits={}
+        )
+        self._beats = True
+        self._beaten = clock.now()
+        linked = {self.carrier.name: self.carrier} if shared else {}
+        self.links = Links(self.store, linked, clock, holds_leases=self._holds_leases)
+        self.dispatch = Dispatch(
+            self.store,
+            self.rules,
+            carriers,
+            clock,
+            Counter(),
+            attachments=attachments,
+            holds_leases=self._holds_leases if shared else lambda: True,
+            reachable=self.links.reachable,
+        )
+        self._shared = shared
         self._receive = Receive(self.store, clock, Counter())
         self._ids = IdSource(Random(7).getrandbits)
 
@@ -54,15 +81,40 @@ class SmppNode:
 
     async def start(self) -> None:
         await self.store.open(self.clock.now())
+        self._beaten = self.clock.now()
+        await self.links.step(self.clock.now())
         self._tasks = [
             asyncio.create_task(self.carrier.run(self._receive, self.dispatch.wake.set)),
             asyncio.create_task(self.dispatch.run()),
         ]
+        if self._shared:
+            self._tasks += [asyncio.create_task(self.links.run()), asyncio.create_task(self._beat())]
+
+    def _holds_leases(self) -> bool:
+        return self.clock.now() - self._beaten < LEASE_SECONDS
+
+    async def _beat(self) -> None:
+        while True:
+            if self._beats:
+                if not await self.store.beat(self.clock.now()):
+                    self.dispatch.forget()
+                    self.links.forget()
+                self._beaten = self.clock.now()
+            await self.clock.rest(asyncio.Event(), self.clock.now() + BEAT_SECONDS)
+
+    def fall_silent(self) -> None:
+        """Beat no more, as a node that cannot reach the store."""
+        self._beats = False
+
+    def speak_again(self) -> None:
+        self._beats = True
 
     async def stop(self) -> None:
-        for task in self._tasks:
+        for task in reversed(self._tasks):
             task.cancel()
         await asyncio.wait(self._tasks)
+        await self._fetcher.close()
+        await self._media.close()
         await self.store.close()
 
     async def send(self, count: int, said: str = "hello", number: str = "+14085550142") -> list[Message]:
@@ -94,8 +146,10 @@ def _replaced(message: Message, **changes: Any) -> Message:
 
 
 @asynccontextmanager
-async def running_node(path: Path, port: int, clock: Clock | None = None, **changes: Any) -> AsyncIterator[SmppNode]:
-    node = SmppNode(path, port, clock or FastClock(), **changes)
+async def running_node(
+    path: Path, port: int, clock: Clock | None = None, *, shared: bool = False, **changes: Any
+) -> AsyncIterator[SmppNode]:
+    node = SmppNode(path, port, clock or FastClock(), shared=shared, **changes)
     await node.start()
     try:
         yield node

@@ -400,6 +400,81 @@ async def test_the_server_is_started_again_when_it_dies(clock: FakeClock) -> Non
     assert not children()
 
 
+LONG = base64.b64encode(bytes(range(256)) * 2000).decode()  # 683 kB without a line end
+
+
+LINES: dict[str, tuple[str, bytes]] = {
+    "base64 in one line": (LONG, bytes(range(256)) * 2000),
+    "lines of 1001 octets": (
+        "\n".join(LONG[at : at + 999] for at in range(0, len(LONG), 999)),
+        bytes(range(256)) * 2000,
+    ),
+    "lines that begin with dots": ("\n".join(("." + "x" * 2000, "..", "." * 1500)), b""),
+}
+
+
+@pytest.mark.parametrize(("body", "octets"), LINES.values(), ids=LINES.keys())
+async def test_lines_of_any_length_are_read(body: str, octets: bytes, clock: FakeClock) -> None:
+    encoding = "base64" if octets else "7bit"
+    content = f"--=_b\nContent-Type: image/gif\nContent-Transfer-Encoding: {encoding}\n\n{body}\n--=_b--"
+    async with a_peer() as peer, linked(peer.port, clock) as link:
+        assert (await link.post(a_message(body=content), OURS + TYPED)).startswith("250")
+        [inbound] = link.collector.inbound
+    assert inbound.attachments[0].octets == (octets or body.replace("\n", "\r\n").encode())
+
+
+async def test_a_line_without_end_takes_no_memory(clock: FakeClock) -> None:
+    def memory() -> int:
+        [child] = [
+            pid
+            for pid in map(int, Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split())
+            if b"mm4.server" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        ]
+        status = Path(f"/proc/{child}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+    async with a_peer() as peer, linked(peer.port, clock) as link:
+        reader, writer = await asyncio.open_connection("127.0.0.1", link.port)
+        writer.write(f"EHLO x\r\nMAIL FROM:<a@{PEER_DOMAIN}>\r\nRCPT TO:<{OURS}{TYPED}>\r\nDATA\r\n".encode())
+        while not (await reader.readline()).startswith(b"354"):
+            pass
+        before = memory()
+        for _ in range(30):
+            writer.write(b"x" * 1_000_000)
+            await writer.drain()
+        writer.write(b"\r\n.\r\nNOOP\r\n")
+        assert (await reader.readline()).startswith(b"552 ")
+        assert (await reader.readline()).startswith(b"250 ")
+        assert memory() - before < 10_000_000  # the mail may have 2 MB
+        writer.close()
+        assert not link.collector.inbound
+
+
+ENDS = {
+    "LF . LF": b"\n.\n",
+    "LF . CR LF": b"\n.\r\n",
+    "CR LF . LF": b"\r\n.\n",
+    "CR . CR": b"\r.\r",
+    "NUL": b"\r\n.\0\r\n",
+}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
+async def test_no_other_end_of_data_smuggles_a_mail_in(end: bytes, clock: FakeClock) -> None:
+    smuggled = a_message(ids="45").replace(b"\r\n.\r\n", b"")
+    commands = f"MAIL FROM:<a@{PEER_DOMAIN}>\r\nRCPT TO:<{SECOND}{TYPED}>\r\nDATA\r\n".encode()
+    async with a_peer() as peer, linked(peer.port, clock) as link:
+        reader, writer = await asyncio.open_connection("127.0.0.1", link.port)
+        writer.write(f"EHLO x\r\nMAIL FROM:<a@{PEER_DOMAIN}>\r\nRCPT TO:<{OURS}{TYPED}>\r\nDATA\r\n".encode())
+        while not (await reader.readline()).startswith(b"354"):
+            pass
+        writer.write(a_message(ack="No") + end + commands + smuggled + b"\r\n.\r\nQUIT\r\n")
+        assert (await reader.readline()).startswith(b"250 ")
+        assert (await reader.readline()).startswith(b"221 ")
+        writer.close()
+        assert [inbound.told for inbound in link.collector.inbound] == [(OURS,)]
+
+
 async def swaks(link: Link, octets: bytes, tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     """Send a mail with Debian's swaks, an SMTP client that we did not write; it takes a "+" for an option."""
     data = tmp_path / "mail"

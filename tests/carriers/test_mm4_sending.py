@@ -1,6 +1,7 @@
 """MMS on their way to a peer: what it gets, and what its replies mean at every stage of the conversation."""
 
 import asyncio
+import socket
 from typing import Any
 
 import msgspec
@@ -19,12 +20,22 @@ from carriers.mm4_peer import (
     linked,
 )
 from passband.carriers.mm4.profile import DeliveredOn
+from passband.carriers.mm4.receiver import Receiver
 from passband.domain.message import Kind, Recipient
 from passband.domain.report import Accepted, Attachment, Deciding, Deferred, Outcome, Rejected, Submission
 from passband.mm4.address import EnvelopeForm
 from passband.testing import FakeClock
 
-pytestmark = pytest.mark.slow  # the carrier's server is a process, which has to start and to end
+
+@pytest.fixture(autouse=True)
+def nothing_comes_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The carrier listens, but starts no process to serve who connects: it would only have to start and to end."""
+
+    async def serve(self: Receiver, listening: socket.socket) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Receiver, "_serve", serve)
+
 
 PNG = bytes(range(256)) * 40
 
@@ -202,6 +213,8 @@ async def test_some_recipients_of_a_group_are_refused_and_the_others_get_it(cloc
     assert isinstance(first, Accepted)
     assert (second, third) == (Rejected(4720), Deferred(4701, 5.0))
     assert len(peer.received[0].recipients) == 1
+    # All are shown: another peer's handsets see the same list, and who is refused for now comes later.
+    assert [address.value for address in peer.received[0].request.to] == [PHONE, FRIEND, "+14085550178"]
 
 
 async def test_recipients_beyond_what_a_peer_takes_at_once_go_in_another_transaction_at_once(clock: FakeClock) -> None:

@@ -303,6 +303,29 @@ async def test_handsets_show_what_arrived_once_it_is_durable(clock: FakeClock, c
     assert shown == [(ORDINARY, "one"), (ORDINARY, "hello"), ("+14085550177", "hello")]
 
 
+@pytest.mark.parametrize("awaited", [True, False], ids=["with receipts", "without"])
+async def test_what_is_slow_arrives_when_its_receipts_are_due(
+    clock: FakeClock, collector: Collector, awaited: bool
+) -> None:
+    shown: list[str] = []
+    carrier = make(
+        clock,
+        receipts=awaited,
+        on_delivered=lambda recipients: shown.extend(recipient.number for recipient in recipients),
+        **always(Plan(delay=60, slow=True)),
+    )
+    async with running(carrier, collector):
+        carrier.submit([a_submission()])
+        await collector.until(lambda: len(collector.outcomes) == 1)
+        clock.advance(59)
+        await turns()
+        assert shown == []
+        clock.advance(1)
+        await turns()
+        assert shown == [ORDINARY]
+        assert len(collector.receipts) == awaited
+
+
 MESSAGE = Inbound(carrier="sim", sender=ORDINARY, to=("+19195550117",), text="On my way")
 
 

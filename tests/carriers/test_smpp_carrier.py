@@ -1,6 +1,7 @@
 """The SMPP carrier against the simulated SMSC, over TCP."""
 
 import asyncio
+import time
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -10,7 +11,7 @@ import trustme
 
 from carriers.collector import SENDER, Collector, a_submission, running, turns
 from carriers.smpp_pair import pair, running_smsc, settings
-from passband.carriers.smpp import SmppCarrier
+from passband.carriers.smpp import SmppCarrier, check
 from passband.carriers.smpp.reports import BATCH
 from passband.clock import SystemClock
 from passband.domain.report import Accepted, Deciding, Deferred, Rejected
@@ -291,9 +292,9 @@ async def test_outcomes_that_the_store_cannot_keep_are_reported_again(collector:
     assert collector.refused == 2
 
 
-@pytest.mark.parametrize(("again", "told"), [(False, 2), (True, 1)], ids=["two equal messages", "a repeat"])
+@pytest.mark.parametrize(("again", "doubts"), [(False, 0), (True, 1)], ids=["two equal messages", "a repeat"])
 async def test_a_repeat_is_told_from_an_equal_message_by_whether_the_answer_arrived(
-    again: bool, told: int, collector: Collector, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    again: bool, doubts: int, collector: Collector, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "AGAIN_SECONDS", 0.01)
     async with pair(collector, clock=clock) as both:
@@ -312,7 +313,10 @@ async def test_a_repeat_is_told_from_an_equal_message_by_whether_the_answer_arri
             await both.until_smsc("acknowledged", 1)
             both.smsc.inbound("+14085550142", SENDER, "yes")
             await both.until_smsc("acknowledged", 2)
-    assert len(collector.inbound) == told
+        told = [doubt.digest for report in collector.reports for doubt in report.doubts]
+        assert told == [message.digest for message in collector.inbound[:doubts]]
+    # Both sessions have ended within a minute after their answers.
+    assert {doubt.digest for report in collector.reports for doubt in report.doubts} == {collector.inbound[0].digest}
 
 
 async def test_a_long_inbound_message_comes_as_parts_that_join_to_it(collector: Collector) -> None:
@@ -458,6 +462,16 @@ async def test_check_tells_what_is_wrong(options: Any, changes: Any, fault: str 
         carrier = SmppCarrier(settings(port, **changes), SystemClock(), Random(1))
         faults = await carrier.check()
     assert [str(fault) in found for found in faults] == ([] if fault is None else [True])
+
+
+async def test_check_asks_all_hosts_at_once_and_waits_for_silent_ones_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "CHECK_SECONDS", 0.2)
+    async with running_smsc(hang=True) as (_, silent), running_smsc() as (_, port):
+        others = (f"127.0.0.1:{silent}", f"127.0.0.1:{port}", f"localhost:{silent}")
+        began = time.monotonic()
+        faults = await SmppCarrier(settings(silent, other_hosts=others), SystemClock(), Random(1)).check()
+        assert time.monotonic() - began < 0.6
+    assert [fault.split(": ", 1)[1] for fault in faults] == ["bind_transceiver: no answer within 0 seconds"] * 3
 
 
 async def test_check_tells_that_nobody_listens() -> None:

@@ -208,3 +208,47 @@ async def test_parts_that_miss_one_are_told_ten_minutes_after_the_last(tmp_path:
         (told,) = node.callbacks
         assert told.message.segment_count == 2
         assert told.message.text == ("Still on my way. " * 20)[:153] + ("Still on my way. " * 20)[306:]
+
+
+@pytest.mark.slow
+async def test_a_repeat_is_known_after_a_restart(tmp_path: Path) -> None:
+    """The answer that was written before the restart may not have arrived; the carrier then sends the message again."""
+    path = tmp_path / "passband.db"
+    body = list(inbound_bodies("+14085550142", SENDER, "yes", 1))
+    async with running_smsc() as (smsc, port):
+        async with running_node(path, port) as node:
+            smsc.deliver("passband", body * 2)
+            smsc.wake()
+            await node.until_told(2)  # two equal messages on a healthy session are two
+        async with running_node(path, port) as node:
+            smsc.deliver("passband", body)
+            smsc.deliver("passband", list(inbound_bodies("+14085550142", SENDER, "no", 1)))
+            smsc.wake()
+            await node.until_told(1)
+            assert [callback.message.text for callback in node.callbacks] == ["no"]
+
+
+@pytest.mark.slow
+async def test_a_full_window_that_is_cut_off_for_an_hour_drains_at_once_when_the_link_is_back(tmp_path: Path) -> None:
+    clock = FakeClock()
+    async with (
+        running_smsc(response_delay=0.02) as (smsc, port),
+        running_node(tmp_path / "passband.db", port, clock, shared=True, window=WINDOW) as node,
+    ):
+        await node.send(COUNT)
+        while smsc.counters["submits"] < WINDOW:
+            await asyncio.sleep(0.001)
+        smsc.options.refuse_bind = 0x08
+        smsc.disconnect()
+        for _ in range(1800):  # an hour without a bind: what waits is free for any node
+            clock.advance(2)
+            await asyncio.sleep(0.0005)
+        assert node.dispatch.held == 0
+        smsc.options.refuse_bind = 0
+        smsc.options.response_delay = 0.0
+        while not smsc.counters["binds"] > 1:
+            clock.advance(2)
+            await asyncio.sleep(0.002)
+        await node.until_told(COUNT, 10)  # with no further move of the clock: at once
+        assert _repeats(smsc) <= WINDOW
+        _all_delivered_once(node, list(node.events()))

@@ -9,12 +9,14 @@ from carriers.collector import Collector, a_submission
 from carriers.smpp_pair import pair, settings
 from passband.carriers.smpp import ReceiptState
 from passband.carriers.smpp.inbound import Reader
+from passband.carriers.smpp.numbers import pair_ref, reference_ref
 from passband.domain.report import Inbound, Part, Receipt
 from passband.smpp import tlv
 from passband.smpp.codec import Decoder
 from passband.smpp.message_id import IdRule
 from passband.smpp.pdu import DataSm, DeliverSm, Pdu, ReceiptSm
 
+FAR, OURS = "+14085550142", "+12025550143"
 USUAL = "id:{id} sub:001 dlvrd:001 submit date:2603140159 done date:2603140200 stat:{stat} err:{err} text:Hello"
 
 
@@ -39,14 +41,14 @@ def a_message(octets: bytes, **fields: Any) -> DeliverSm:
     return a_receipt(**{"esm_class": 0, "short_message": octets, **fields})
 
 
-def read(pdu: Pdu, *, quickly: bool = True, **changes: Any) -> Any:
+def read(pdu: Pdu, *, quickly: bool = True, ids_given: bool | None = True, **changes: Any) -> Any:
     """As it arrives: through the octets."""
     (found,) = Decoder(receipts=quickly).feed(pdu.encode())
     assert isinstance(found, (DeliverSm, DataSm, ReceiptSm))
-    return Reader(settings(1, **changes)).read(found)
+    reader = Reader(settings(1, **changes), {FAR, OURS}.__contains__)
+    reader.ids_given = ids_given
+    return reader.read(found)
 
-
-FAR = "+14085550142"
 
 RECEIPTS: dict[str, tuple[Pdu, dict[str, Any], Any]] = {
     "delivered": (a_receipt(), {}, Receipt("carrier", ("1A2B", "6699"), FAR, 0)),
@@ -79,7 +81,16 @@ RECEIPTS: dict[str, tuple[Pdu, dict[str, Any], Any]] = {
         {},
         Receipt("carrier", ("X-1",), FAR, 0),
     ),
-    "without an id": (a_receipt(short_message=b"stat:DELIVRD err:000"), {}, None),
+    "without an id": (
+        a_receipt(short_message=b"stat:DELIVRD err:000"),
+        {},
+        Receipt("carrier", (), FAR, 0, pair=pair_ref(OURS, FAR)),
+    ),
+    "with our own number of the segment": (
+        a_receipt(short_message=b"stat:DELIVRD err:000", tlvs={tlv.USER_MESSAGE_REFERENCE: b"\1\2"}),
+        {},
+        Receipt("carrier", (reference_ref(OURS, FAR, 258),), FAR, 0, pair=pair_ref(OURS, FAR)),
+    ),
     "unreadable": (a_receipt(short_message=b"\xff\xfe"), {}, None),
     "a form of its own": (
         a_receipt(short_message=b"ok;X-1;0"),
@@ -100,6 +111,37 @@ def test_a_receipt_says(pdu: Pdu, changes: dict[str, Any], expected: Any, quickl
         assert found.code == expected
     else:
         assert found == expected
+
+
+@pytest.mark.parametrize("quickly", [False, True], ids=["in full", "quickly"])
+@pytest.mark.parametrize("ids_given", [None, False], ids=["not known yet", "none"])
+def test_where_answers_may_name_no_id_a_receipts_numbers_count_too(ids_given: bool | None, quickly: bool) -> None:
+    found = read(a_receipt(), quickly=quickly, ids_given=ids_given)
+    assert (found.refs, found.pair) == (("1A2B", "6699"), pair_ref(OURS, FAR))
+
+
+@pytest.mark.parametrize(
+    ("ton", "address", "to"),
+    [
+        (0, "12025550143", OURS),
+        (3, "12025550143", OURS),
+        (0, "2025550143", OURS),
+        (0, "1202555014307", OURS),
+        (1, "+12025550143", OURS),
+        (0, "12025550199", "+12025550199"),
+        (0, "72345", "72345"),
+    ],
+)
+def test_a_number_that_begins_with_one_of_ours_is_ours(ton: int, address: str, to: str) -> None:
+    found = read(a_message(b"hi", dest_addr_ton=ton, destination_addr=address))
+    assert isinstance(found, Inbound)
+    assert found.to == (to,)
+
+
+def test_parameters_of_the_carriers_own_are_logged_in_hexadecimal() -> None:
+    with structlog.testing.capture_logs() as lines:
+        read(a_message(b"hi", tlvs={0x1403: b"310260\0", tlv.USER_MESSAGE_REFERENCE: b"\0\1"}))
+    assert [line["tlvs"] for line in lines] == [{"0x1403": "33313032363000"}]
 
 
 def test_a_text_that_only_looks_like_a_receipt_may_be_a_message() -> None:

@@ -111,6 +111,10 @@ class Command:
         return self._process.pid
 
     @property
+    def over(self) -> bool:
+        return self._process.poll() is not None
+
+    @property
     def printed(self) -> str:
         return "\n".join(self.lines)
 

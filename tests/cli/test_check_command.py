@@ -1,10 +1,12 @@
 """``passband check``: is this configuration right, and can everything be reached?"""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from cli.processes import Listen, Serve, configuration, reserved_port, run
+from passband.dev import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -25,6 +27,36 @@ def test_what_cannot_be_reached_is_told_and_exits_with_1(tmp_path: Path) -> None
     assert ended.status == 1
     assert f"✗ endpoint {url}" in ended.out
     assert "3 of 4 can be reached" in ended.out
+
+
+def test_programs_are_told_what_can_be_reached(tmp_path: Path) -> None:
+    with reserved_port() as nobody:
+        url = f"http://127.0.0.1:{nobody}/"
+        ended = run("check", "--json", "--config", str(configuration(tmp_path, url=url)))
+    said = json.loads(ended.out)
+    assert (ended.status, said["reachable"], said["faults"]) == (1, False, [])
+    faults = {one["what"]: one["fault"] for one in said["checked"]}
+    assert faults.pop(f"endpoint {url}")
+    assert set(faults) == {f"store sqlite:{tmp_path}/passband.db", "server on 127.0.0.1:0", "admin on 127.0.0.1:0"}
+    assert set(faults.values()) == {None}
+
+
+def test_programs_are_told_what_is_wrong_with_the_configuration(tmp_path: Path) -> None:
+    config = tmp_path / "passband.toml"
+    config.write_text("workers = 0\n")
+    ended = run("check", "--json", "--config", str(config))
+    said = json.loads(ended.out)
+    assert (ended.status, said["reachable"], said["checked"]) == (2, None, [])
+    (fault,) = said["faults"]
+    assert fault.startswith("workers: ")
+
+
+def test_an_address_that_both_apis_share_is_tried_once(tmp_path: Path) -> None:
+    with Listen() as listen:
+        port = free_port()
+        ended = run("check", "--config", str(configuration(tmp_path, port=port, admin=port, url=listen.url)))
+    assert ended.status == 0
+    assert ended.out.count(f"127.0.0.1:{port}\n") == 1
 
 
 def test_a_platform_that_runs_already_has_its_address(tmp_path: Path) -> None:

@@ -137,12 +137,13 @@ def test_send_to_nobody_who_listens_says_so_and_exits_with_1() -> None:
     with reserved_port() as port:
         ended = run("send", "--url", f"http://127.0.0.1:{port}/api/v2", "--to", THEIRS, "--text", "hello")
     assert ended.status == 1
-    assert "Is the platform running (passband dev)?" in ended.out
+    assert ended.out == ""
+    assert f"nobody listens at http://127.0.0.1:{port}/api/v2: start it with `passband dev`" in ended.err
 
 
 def test_a_refusal_is_told_in_words_and_exits_with_1() -> None:
     with Dev() as dev:
         wrong = run("send", "--url", dev.api, "--to", "12", "--text", "hello")
         assert wrong.status == 1
-        assert "to: '12' must be replaced with a valid E164 formatted telephone number" in wrong.out
-        assert "wrong" in run("send", "--url", dev.api, "--to", THEIRS, "--text", "x", "--password", "no").out
+        assert "to: '12' must be replaced with a valid E164 formatted telephone number" in wrong.err
+        assert "wrong" in run("send", "--url", dev.api, "--to", THEIRS, "--text", "x", "--password", "no").err

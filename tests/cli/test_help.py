@@ -1,6 +1,10 @@
 """What the program says about itself."""
 
+from collections.abc import Iterator
+
+import click
 import pytest
+from click.testing import CliRunner
 
 from cli.processes import run
 from passband import __version__
@@ -11,6 +15,17 @@ pytestmark = pytest.mark.slow
 COMMANDS = sorted(main.commands)
 
 
+def all_commands(group: click.Group, before: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Yield every command with the words that call it, those of groups too."""
+    for name, command in sorted(group.commands.items()):
+        yield (*before, name), command
+        if isinstance(command, click.Group):
+            yield from all_commands(command, (*before, name))
+
+
+EVERY = list(all_commands(main))
+
+
 def test_the_help_names_every_command() -> None:
     ended = run("--help")
     assert ended.status == 0
@@ -18,14 +33,26 @@ def test_the_help_names_every_command() -> None:
         assert f"\n  {command} " in ended.out
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself_and_each_of_its_options(command: str) -> None:
-    ended = run(command, "--help")
-    assert ended.status == 0
-    assert ended.out.startswith(f"Usage: passband {command}")
-    for option in main.commands[command].params:
-        if not getattr(option, "hidden", False):
-            assert option.opts[0] in ended.out
+@pytest.mark.parametrize(("words", "command"), EVERY, ids=[" ".join(words) for words, _ in EVERY])
+def test_every_command_explains_itself_and_each_of_its_options_with_an_example(
+    words: tuple[str, ...], command: click.Command
+) -> None:
+    result = CliRunner().invoke(main, [*words, "--help"], prog_name="passband", terminal_width=100)
+    assert result.exit_code == 0
+    assert result.output.startswith(f"Usage: passband {' '.join(words)}")
+    assert "Example" in result.output
+    for option in command.params:
+        if isinstance(option, click.Option) and not option.hidden:
+            assert option.opts[0] in result.output
+            assert option.help, f"{option.opts[0]} says nothing"
+
+
+JSON_LESS = {"dev", "serve", "completion", "fault"}  # they run until told to end, print a script, are a group
+
+
+@pytest.mark.parametrize(("words", "command"), EVERY, ids=[" ".join(words) for words, _ in EVERY])
+def test_what_a_command_prints_can_be_had_as_json(words: tuple[str, ...], command: click.Command) -> None:
+    assert any("--json" in option.opts for option in command.params) is (" ".join(words) not in JSON_LESS)
 
 
 def test_the_version_is_told() -> None:

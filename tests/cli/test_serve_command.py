@@ -1,5 +1,6 @@
 """``passband serve``: the platform as an operator runs it."""
 
+import base64
 import json
 import os
 import re
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from cli.processes import APPLICATION, THEIRS, Command, Listen, Serve, ask, configuration, reserved_port, run
+from cli.processes import APPLICATION, OURS, THEIRS, Command, Listen, Serve, ask, configuration, reserved_port, run
 
 pytestmark = pytest.mark.slow
 
@@ -19,6 +20,13 @@ def send(api: str, *, trusted: Path | None = None) -> int:
     """Send one message with ``passband send``; return its exit status. ``trusted`` is a file of certificates."""
     command = ("send", "--url", api, "--application", APPLICATION, "--to", THEIRS, "--text", "hello")
     return (run(*command, SSL_CERT_FILE=str(trusted)) if trusted else run(*command)).status
+
+
+def post(api: str) -> int:
+    """Send one message as an application does, without a process for it; return the status."""
+    authorization = {"Authorization": "Basic " + base64.b64encode(b"demo:demo").decode()}
+    body = {"applicationId": APPLICATION, "from": OURS, "to": [THEIRS], "text": "hello"}
+    return ask(f"{api}/users/5500123/messages", body, headers=authorization).status
 
 
 BROKEN = """
@@ -56,6 +64,18 @@ def test_a_broken_configuration_is_told_with_every_fault_and_exits_with_2(tmp_pa
     assert not (tmp_path / "passband.db").exists()
 
 
+def test_of_port_0_both_apis_take_one_of_their_own(tmp_path: Path) -> None:
+    with Serve(configuration(tmp_path, port=0, admin=0)) as serve:
+        assert ask(f"{serve.admin}/healthz").status == 200
+        assert serve.admin != serve.api.removesuffix("/api/v2")
+        assert ask(f"{serve.api.removesuffix('/api/v2')}/healthz").status == 404
+
+
+def test_the_address_that_commands_ask_is_no_setting(tmp_path: Path) -> None:
+    with Serve(configuration(tmp_path), PASSBAND_ADMIN_URL="http://127.0.0.1:9") as serve:
+        assert run("numbers", PASSBAND_ADMIN_URL=serve.admin).out.count("5500123") == 1
+
+
 def test_a_configuration_that_is_not_there_is_told_and_exits_with_2(tmp_path: Path) -> None:
     ended = run("serve", "--config", str(tmp_path / "none.toml"))
     assert ended.status == 2
@@ -84,7 +104,7 @@ def test_a_folder_that_cannot_be_written_is_told_and_exits_with_1(tmp_path: Path
 
 def test_sigterm_ends_it_with_0_and_the_next_start_goes_on(tmp_path: Path) -> None:
     with Listen("--fail", "503") as broken:
-        config = configuration(tmp_path, url=broken.url)
+        config = configuration(tmp_path, url=broken.url, callbacks="schedule = [0.5]")
         with Serve(config) as serve:
             assert ask(f"{serve.admin}/readyz").status == 200
             assert send(serve.api) == 0
@@ -162,8 +182,8 @@ def test_a_worker_that_dies_is_started_again_and_the_other_goes_on(tmp_path: Pat
             assert victim not in children(serve.pid)
             assert len(children(serve.pid)) == 2
             api = f"http://127.0.0.1:{port}/api/v2"
-            for _ in range(8):
-                assert send(api) == 0
+            for _ in range(8):  # each over a connection of its own
+                assert post(api) == 202
             listen.line("message-delivered", count=8)
             assert serve.end() == 0
         assert serve.printed.count('"event": "stopping"') == 2

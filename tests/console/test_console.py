@@ -9,6 +9,7 @@ import pytest
 
 from cli.processes import OURS, THEIRS, Dev, Serve, ask, configuration
 from console.looking import NARROW, looking, violations
+from console.relay import Relay
 from passband.config import developers
 
 pytestmark = pytest.mark.slow
@@ -68,12 +69,66 @@ def test_a_developers_first_hour(chromium: Any, dev: Dev) -> None:
         page.get_by_role("button", name="1 hour").click()
         expect(page.locator("#now")).to_contain_text("+60 min")
         go(page, "Callbacks")
-        expect(page.get_by_text("failing: one probe at a time")).to_be_visible()
+        expect(page.get_by_text("one probe at a time until it answers 2xx")).to_be_visible()
         go(page, "Clock")
         page.get_by_role("button", name="24 hours").click()
         expect(page.get_by_text("No callback waits.")).to_be_visible()
         go(page, "Callbacks")
         expect(page.get_by_role("row", name=re.compile("message-received.*expired"))).to_be_visible()
+
+
+def test_one_callback_is_tried_again_at_a_click(chromium: Any, dev: Dev) -> None:
+    from playwright.sync_api import expect
+
+    ask(f"{dev.base}/admin/faults", {"fault": "endpoint-status", "status": 503, "times": 2})
+    for text in ("one", "two"):
+        dev.inbound(from_=THEIRS, to=OURS, text=text)
+    ask(f"{dev.base}/admin/callbacks?state=pending&wait=5&count=2")
+    with looking(chromium, dev.base) as page:
+        go(page, "Callbacks")
+        pending = page.get_by_role("row", name=re.compile("message-received.*pending.*503"))
+        expect(pending).to_have_count(2)
+        pending.first.get_by_role("button").click()
+        page.get_by_role("button", name="Retry this one now").click()
+        expect(page.get_by_role("row", name=re.compile("message-received.*acknowledged.*2 · last 200"))).to_be_visible()
+        expect(page.get_by_role("list", name="Attempts").get_by_role("listitem")).to_have_text(
+            [re.compile("503"), re.compile("200")]
+        )
+        expect(pending).to_have_count(1)
+
+
+def test_a_connection_that_was_lost_leaves_no_gap(chromium: Any, dev: Dev) -> None:
+    from playwright.sync_api import expect
+
+    send(dev, "before")
+    with Relay(dev.base) as relay, looking(chromium, relay.base, lost=True) as page:
+        bubbles, link = page.locator(".theirs .words"), page.locator("#link")
+        expect(bubbles).to_have_text(["before"])
+        expect(link).to_have_text("live")
+        page.evaluate("document.querySelector('.bubbles').dataset.stays = 'here'")
+        relay.cut()
+        expect(link).to_have_text("no connection")
+        for word in ("one", "two", "three"):
+            send(dev, word)
+            ask(f"{dev.base}/admin/messages?state=delivered&wait=5")
+        relay.mend()
+        expect(link).to_have_text("live")
+        expect(bubbles).to_have_text(["before", "one", "two", "three"])
+        assert page.locator(".bubbles").get_attribute("data-stays") == "here"  # it went on, rather than begin anew
+
+
+def test_the_numbers_are_told_with_their_percentiles(chromium: Any, dev: Dev) -> None:
+    from playwright.sync_api import expect
+
+    send(dev, "one")
+    with looking(chromium, dev.base) as page:
+        go(page, "Numbers")
+        card = page.get_by_role("region", name="Until the carrier has it")
+        expect(card.get_by_role("listitem").filter(has_text="99 % within")).to_have_text(re.compile(r"\d m?s$"))
+        expect(page.get_by_role("region", name="Links").get_by_text("takes 100,000 segments now")).to_be_visible()
+        expect(page.get_by_role("region", name="Endpoints").get_by_text("answers")).to_be_visible()
+        page.get_by_role("button", name="1 hour").click()
+        expect(card.get_by_role("img")).to_be_visible()
 
 
 def test_a_picture_and_a_group_arrive_on_every_handset(chromium: Any, dev: Dev, tmp_path: Path) -> None:
@@ -168,7 +223,7 @@ def test_in_production_the_console_shows_no_text_and_plays_nothing(chromium: Any
     from playwright.sync_api import expect
 
     with Serve(configuration(tmp_path)) as serve:
-        base = serve.api.removesuffix("/api/v2")
+        base = serve.admin
         with looking(chromium, base) as page:
             expect(page.locator("#nav a")).to_have_text(["Messages", "Callbacks", "Segments", "Numbers"])
             expect(page.locator("#link")).to_have_text("live")

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import click
 
+from passband.admin.faults import SORTS
 from passband.admin.metrics import COUNTERS, GAUGES, STORE_COUNTERS
+from passband.admin.rates import SERIES
 from passband.cli import main
 from passband.config import CARRIER_TYPES
 from passband.domain.error_codes import ERROR_CODES
@@ -90,15 +92,21 @@ def error_codes() -> Iterator[str]:
 def commands() -> Iterator[str]:
     """Every command with its help, as it is printed."""
     parent = main.make_context("passband", ["dev"], resilient_parsing=True, terminal_width=100)
-    for name in sorted(main.commands):
-        command = main.commands[name]
+    yield from _helps(main, parent)
+
+
+def _helps(group: click.Group, parent: click.Context) -> Iterator[str]:
+    for name in sorted(group.commands):
+        command = group.commands[name]
         context = click.Context(command, parent, info_name=name)
-        yield f"## passband {name}"
+        yield f"## {context.command_path}"
         yield ""
         yield "```text"
         yield from command.get_help(context).splitlines()
         yield "```"
         yield ""
+        if isinstance(command, click.Group):
+            yield from _helps(command, context)
 
 
 def served() -> Iterator[str]:
@@ -132,12 +140,31 @@ def parts() -> Iterator[str]:
         yield f"| {what} | {'yes' if there else '**not yet**'} |"
 
 
+def series() -> Iterator[str]:
+    """The series of ``GET /admin/rates``."""
+    yield "| series | what | unit |"
+    yield "| --- | --- | --- |"
+    for name, line in SERIES.items():
+        yield f"| `{name}` | {line.help} | {line.unit} |"
+
+
+def faults() -> Iterator[str]:
+    """The sorts of faults that ``POST /admin/faults`` takes."""
+    yield "| `fault` | what it does | needs | may have |"
+    yield "| --- | --- | --- | --- |"
+    for name, sort in SORTS.items():
+        needs, may = (", ".join(f"`{field}`" for field in fields) for fields in (sort.needs, sort.may))
+        yield f"| `{name}` | {sort.does} | {needs} | {may} |"
+
+
 PARTS: Mapping[str, tuple[str, Callable[[], Iterator[str]]]] = {
     "states": ("how-it-works.md", states),
     "metrics": ("operating.md", metrics),
     "error codes": ("error-codes.md", error_codes),
     "commands": ("commands.md", commands),
     "served": ("api.md", served),
+    "series": ("admin-api.md", series),
+    "faults": ("admin-api.md", faults),
     "parts": ("../README.md", parts),
 }
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from flow.world import APPLICATION, RECIPIENT, SENDER, World, an_account
+from flow.world import APPLICATION, PICTURE, RECIPIENT, SENDER, World, an_account
 from passband.domain.message import Priority
 from passband.domain.report import Deferred, Receipt, Rejected, Report
 from passband.testing import accepted
@@ -179,7 +179,7 @@ REFUSALS = [
     Refusal("an unpaired surrogate", {"text": "\ud83d"}, 4301),
     Refusal("an escape character", {"text": "\x1b"}, 4301),
     Refusal("an emergency number", {"to": ("911",)}, 4492),
-    Refusal("more media than allowed", {"media": ("https://cdn.example.org/a.png",) * 11}, 4411),
+    Refusal("more media than allowed", {"media": (PICTURE,) * 11}, 4411),
 ]
 
 
@@ -227,9 +227,9 @@ async def test_sending_and_sent_are_told_only_where_asked_for(make_world: MakeWo
     every = ["message-sending", "message-sent", "message-delivered", "message-failed"]
     for requested, media, expected in (
         (None, (), ["message-delivered"]),
-        (None, ("https://cdn.example.org/a.png",), ["message-delivered"]),
+        (None, (PICTURE,), ["message-delivered"]),
         (every, (), ["message-sent", "message-delivered"]),
-        (every, ("https://cdn.example.org/a.png",), ["message-sending", "message-sent", "message-delivered"]),
+        (every, (PICTURE,), ["message-sending", "message-sent", "message-delivered"]),
         (["message-failed"], (), []),
     ):
         application = {"requested": None if requested is None else frozenset(requested)}
@@ -239,6 +239,15 @@ async def test_sending_and_sent_are_told_only_where_asked_for(make_world: MakeWo
         await world.report(world.carrier.take(lambda r: accepted(r, None)))
         await world.settle()
         assert [e["type"] for e in world.events] == expected, (requested, media)
+
+
+async def test_an_mms_waits_while_its_node_is_out_of_touch_with_the_store(world: World) -> None:
+    """Its leases may have gone, or not: while nobody has told, the message is still this node's."""
+    certain = iter([True, False])  # when it leaves the queue, and when its files have come
+    world.dispatch._holds_leases = lambda: next(certain, True)
+    await world.send(media=(PICTURE,))
+    await world.settle()
+    assert len(world.carrier.submitted) == 1
 
 
 async def test_high_priority_goes_first_and_each_priority_is_first_in_first_out(world: World) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 import pytest
 
-from flow.world import SENDER, World, an_account
+from flow.world import PICTURE, SENDER, World, an_account
 from passband.domain.account import Number
 from passband.domain.errors import QueueFull
 from passband.domain.message import Priority
@@ -46,7 +46,7 @@ async def test_sms_and_mms_are_counted_apart(make_world: MakeWorld) -> None:
     world = await make_world(an_account(rate=1.0))
     for _ in range(5):
         await world.send("sms")
-        await world.send("mms", media=("https://cdn.example.org/a.png",))
+        await world.send("mms", media=(PICTURE,))
     await world.settle()
     await world.advance(0.5)
     assert sorted(world.carrier.texts) == ["mms", "sms"]
@@ -90,7 +90,7 @@ async def test_a_full_queue_refuses_the_whole_request_and_makes_room_at_hand_ove
     await world.send()
     with pytest.raises(QueueFull):
         await world.send()
-    await world.send(media=("https://cdn.example.org/a.png",))
+    await world.send(media=(PICTURE,))
 
 
 async def test_the_queue_s_count_survives_whatever_ends_a_recipient(make_world: MakeWorld) -> None:

@@ -17,18 +17,22 @@ from passband.domain.message import IdSource, Message, NewMessage, Recipient
 from passband.domain.report import Report
 from passband.domain.routing import ON_NET, Router
 from passband.domain.rules import Rules
+from passband.fetch import Fetcher
 from passband.flow.accept import Accept, References
+from passband.flow.attachments import Attachments
 from passband.flow.dispatch import Dispatch
 from passband.flow.expire import Expire
 from passband.flow.notify import Notify
 from passband.flow.receive import Receive
-from passband.media import open_media
+from passband.media import MAX_OCTETS, once, open_media
 from passband.store.sqlite import SqliteStore
 from passband.testing import FakeClock, ScriptedCarrier, ScriptedPoster
 
 APPLICATION = "7d0c6a1e-52b4-4f5e-9a57-0f3a3c9f6b21"
 SENDER = "+19195550117"
 RECIPIENT = "+14085550142"
+PUBLIC = "https://messaging.example.net"
+PICTURE = f"{PUBLIC}/users/5500123/media/a.png"
 
 
 @dataclass
@@ -46,28 +50,38 @@ class World:
     async def start(self) -> None:
         self.rules = Rules(Directory([self.account]))
         self.store = SqliteStore(self.path, self.rules, self)
-        self.receive = Receive(self.store, self.clock, self.counts)
+        self.media = open_media(f"file:{self.path.parent / 'media'}")
+        self.fetcher = Fetcher(allow_private_networks=False)
+        self.attachments = Attachments(
+            self.media, self.fetcher, self.clock, public_url=PUBLIC, max_octets=MAX_OCTETS, limits={}
+        )
+        self.receive = Receive(self.store, self.clock, self.counts, settled=self.attachments.settled)
         self.on_net = OnNetCarrier(clock=self.clock)
         carriers: dict[str, Carrier] = {self.carrier.name: self.carrier, ON_NET: self.on_net}
         router = Router({self.carrier.name: self.carrier.kinds})
         ids = IdSource(random.Random(7).getrandbits)
         references = References(random.Random(8).getrandbits)
         self.accept = Accept(self.store, self.rules, router, self.clock, ids, references, self.counts)
-        self.dispatch = Dispatch(self.store, self.rules, carriers, self.clock, self.counts)
+        self.dispatch = Dispatch(
+            self.store, self.rules, carriers, self.clock, self.counts, attachments=self.attachments
+        )
         self.notify = Notify(
             self.store, self.rules, self.poster, self.clock, self.counts,
             concurrency=self.concurrency, jitter=lambda: 0.5,
         )  # fmt: skip
-        self.media = open_media(f"file:{self.path.parent / 'media'}")
         self.expire = Expire(self.store, self.media, self.clock, self.counts)
         self._barriers = 0
         await self.store.open(self.clock.now())
+        await self.media.put(
+            "5500123", "a.png", once(b"PNG"), content_type="image/png", cache_control=None, now=self.clock.now()
+        )
         self._on_net_runs = asyncio.create_task(self.on_net.run(self.receive, self.dispatch.wake.set))
 
     async def stop(self) -> None:
         self._on_net_runs.cancel()
         await asyncio.wait([self._on_net_runs])
         await self.store.close()
+        await self.fetcher.close()
         await self.media.close()
 
     def room_for_recipients(self, recipients: Sequence[Recipient]) -> Sequence[bool]:

@@ -280,11 +280,11 @@ async def test_expiry_removes_what_is_old_of_all_accounts(store: MediaStore, now
 async def test_pages_follow_each_other_in_order_of_name(store: MediaStore, now: float) -> None:
     some = random.Random(1)
     # Long ones share beginnings longer than what a key can order.
-    expected = {f"{some.getrandbits(20):x}" for _ in range(25)}
-    expected |= {f"{'long/' * 40}{some.getrandbits(20):x}" for _ in range(25)}
-    expected |= {f"{'ö' * 60}{some.getrandbits(20):x}" for _ in range(10)} | {"ö" * 60, "ö" * 61}
+    expected = {f"{some.getrandbits(20):x}" for _ in range(6)}
+    expected |= {f"{'long/' * 40}{some.getrandbits(20):x}" for _ in range(6)}
+    expected |= {f"{'ö' * 60}{some.getrandbits(20):x}" for _ in range(4)} | {"ö" * 60, "ö" * 61}
     await asyncio.gather(*(put(store, name, b"x", now) for name in expected))
-    for limit in (1, 7, 25, len(expected), 1000):
+    for limit in (1, 4, len(expected), 1000):
         listed: list[str] = []
         while page := await names(store, now, listed[-1] if listed else "", limit):
             assert len(page) <= limit

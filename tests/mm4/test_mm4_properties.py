@@ -35,12 +35,21 @@ SAMPLES = [
     for sample in json.loads((Path(__file__).parent / "data" / "samples.json").read_text(encoding="utf-8"))["messages"]
 ]
 
+ALPHANUMERIC = "abcdefghijklmnopqrstuvwxyz0123456789"
+
 # U+0000 and a byte order mark at the beginning are left out, and line ends become line feeds.
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\ufeff\r"), max_size=300)
-words = st.from_regex(r"[!-'*-;=?-~]{1,40}", fullmatch=True).filter(lambda text: text.strip("\"'<>") == text)
+# Drawn from alphabets: from_regex takes five times as long, which was most of the time of these tests.
+words = st.text([chr(n) for n in range(0x21, 0x7F) if chr(n) not in "()<>"], min_size=1, max_size=40).filter(
+    lambda text: text.strip("\"'<>") == text
+)
 identifiers = st.none() | words.map(Identifier) | words.map(lambda text: Identifier(f'"<{text}>"'))
-mailboxes = st.from_regex(r"[a-z0-9+=/-]{1,20}@[a-z0-9]{1,10}(\.[a-z0-9]{1,10}){0,3}", fullmatch=True)
-numbers = st.from_regex(r"\+[1-9][0-9]{6,14}|[1-9][0-9]{2,7}", fullmatch=True)
+mailboxes = st.builds(
+    lambda local, labels: f"{local}@{'.'.join(labels)}",
+    st.text(ALPHANUMERIC + "+=/-", min_size=1, max_size=20),
+    st.lists(st.text(ALPHANUMERIC, min_size=1, max_size=10), min_size=1, max_size=4),
+)
+numbers = st.integers(10**6, 10**15 - 1).map("+{}".format) | st.integers(100, 10**8 - 1).map(str)
 addresses = numbers.map(Address.of_number)
 groups = st.lists(addresses, min_size=1, max_size=60).map(tuple)
 # Neither text/plain, which becomes text, nor octet-stream, which a known extension makes precise.
@@ -55,7 +64,7 @@ common = {
     "date": st.none() | st.integers(0, 4_000_000_000).map(float),
     "version": st.sampled_from(["5.3.0", "6.10.0", "6.18.0"]),
 }
-optional_words = st.none() | st.from_regex(r"[A-Za-z0-9.-]{1,20}", fullmatch=True)
+optional_words = st.none() | st.text(ALPHANUMERIC + ALPHANUMERIC.upper() + ".-", min_size=1, max_size=20)
 status_texts = st.none() | texts.map(lambda text: " ".join(text.split())[:60].strip()).filter(
     lambda text: text.isprintable() and text.strip('"') == text and text != ""
 )
@@ -211,7 +220,7 @@ mutations = st.lists(
 
 
 @pytest.mark.slow
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(st.sampled_from(SAMPLES), mutations)
 def test_no_damage_to_a_mail_raises_anything_but_unreadable(
     octets: bytes, damage: list[tuple[float, int, bytes]]

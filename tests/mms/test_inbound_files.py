@@ -18,6 +18,7 @@ from mms.world import (
     File,
     World,
 )
+from passband.media import MAX_OCTETS
 
 SMIL = b"<smil/>"
 
@@ -84,6 +85,14 @@ async def test_a_handset_sends_files_to_a_group(mms: World) -> None:
         assert await mms.get(picture, account) == (200, "image/png", PNG)
     for account, count in ((ACCOUNT, 2), (OTHER_ACCOUNT, 2)):
         assert len(await mms.node.media.list(account, "", 100, mms.clock.now())) == count
+
+
+async def test_a_handset_sends_a_picture_of_the_largest_size(mms: World) -> None:
+    picture = bytes(range(256)) * (MAX_OCTETS // 256)
+    assert await mms.handset(**{"from": PHONE}, to=OURS, media=[a_file("a.png", "image/png", picture)]) == 202
+    [event] = await received(mms, 1)
+    assert await mms.get(event["message"]["media"][0]) == (200, "image/png", picture)
+    assert await mms.handset(**{"from": PHONE}, to=OURS, text="x" * 7_000_000) == 400
 
 
 async def test_plain_text_of_a_handset_is_text_and_no_file(mms: World) -> None:

@@ -13,7 +13,7 @@ import pytest
 from carriers.mm4_peer import DOMAIN, PEER_DOMAIN, SYSTEM, Peer, a_peer, post
 from mms.world import ACCOUNT, FRIEND, OURS, PHONE, PNG, PUBLIC, SECOND, File, World, world
 from passband.carriers.mm4.carrier import Mm4Carrier
-from passband.mm4.message import ForwardRequest, ForwardResponse
+from passband.mm4.message import DeliveryReportRequest, ForwardRequest, ForwardResponse, ReadReplyReportResponse
 
 pytestmark = pytest.mark.slow  # the MM4 server is a process, which has to start and to end
 
@@ -175,7 +175,23 @@ async def test_a_transient_error_sends_it_again_whole_and_fails_after_three(mms:
     assert len({str(request.message_id) for request in requests}) == 1
     assert {request.text for request in requests} == {"Look"}
     assert {request.media[0].octets for request in requests} == {PNG}
+    assert mms.application.asked == ["/files/a.png"]  # once: what may be sent again is kept
     assert (await mms.fate(id_))["errorCode"] == 5620
+
+
+async def test_what_the_application_deletes_after_the_first_attempt_is_sent_all_the_same(mms: Linked) -> None:
+    mms.peer.script["DATA"].append("451 later")
+    id_ = await mms.send(PHONE, media=[await mms.upload("menu.png")])
+    while "DATA" not in mms.peer.commands:
+        await asyncio.sleep(0.01)
+    await mms.node.media.delete(ACCOUNT, "menu.png")
+    while not mms.peer.received:
+        mms.clock.advance(1)
+        await asyncio.sleep(0.01)
+    [request] = await mms.requests(1)
+    assert [part.octets for part in request.media] == [PNG]
+    await mms.answer(request)
+    assert (await mms.fate(id_))["type"] == "message-delivered"
 
 
 async def test_a_transient_error_and_then_ok(mms: Linked) -> None:
@@ -356,3 +372,145 @@ async def test_one_request_for_each_recipient_tells_each_once(mms: Linked) -> No
 async def _a_moment() -> None:
     """Let other tasks and sockets have their turn."""
     await asyncio.sleep(0.01)
+
+
+# ── delivery reports of ours ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def reports(mms: Linked, count: int) -> list[DeliveryReportRequest]:
+    """Return the reports that the peer got, once there are so many mails, other ones left out."""
+    await mms.peer.until(count)
+    messages = [received.message for received in mms.peer.received]
+    return [message for message in messages if isinstance(message, DeliveryReportRequest)]
+
+
+def a_report_answer(report: DeliveryReportRequest, status: str) -> bytes:
+    return a_mail(
+        f"""\
+X-Mms-Message-Type: MM4_delivery_report.RES
+X-Mms-Transaction-ID: "{report.transaction_id}"
+X-Mms-Request-Status-Code: {status}
+"""
+    )
+
+
+def a_mail(text: str) -> bytes:
+    return f"Sender: system@{PEER_DOMAIN}\n{text}\n".replace("\n", "\r\n").encode()
+
+
+def a_request(more: str, *numbers: str) -> bytes:
+    return a_mail(
+        f"""\
+From: {PHONE}/TYPE=PLMN
+To: {", ".join(f"{number}/TYPE=PLMN" for number in numbers)}
+X-Mms-3GPP-MMS-Version: 5.3.0
+X-Mms-Message-Type: MM4_forward.REQ
+X-Mms-Transaction-ID: "44"
+X-Mms-Message-ID: "44@{PEER_DOMAIN}"
+Content-Type: text/plain
+{more}
+
+Look
+"""
+    )
+
+
+async def test_a_peer_that_asks_is_told_once_the_application_has_its_message(mms: Linked) -> None:
+    mms.application.status = 500
+    await mms.tell(a_request("X-Mms-Delivery-Report: Yes", OURS, SECOND), OURS + TYPED, SECOND + TYPED)
+    await mms.application.until(lambda: mms.application.refused >= 2)
+    assert not mms.peer.received
+    mms.application.status = 204
+    while len(mms.application.events) < 2:
+        mms.clock.advance(1)
+        await asyncio.sleep(0.01)
+    found = {report.recipient.value: report for report in await reports(mms, 2)}
+    assert sorted(found) == [OURS, SECOND]
+    for report in found.values():
+        assert str(report.message_id) == f"44@{PEER_DOMAIN}"
+        assert ([address.value for address in report.to], report.mm_status) == ([PHONE], "Retrieved")
+        assert (report.version, report.res_to, report.forward_to_originator_ua) == ("5.3.0", SYSTEM, True)
+    assert found[OURS].transaction_id != found[SECOND].transaction_id
+
+
+async def test_a_report_that_the_peer_cannot_take_now_comes_again(mms: Linked) -> None:
+    mms.peer.script["DATA"].append("451 later")
+    await mms.tell(a_request("X-Mms-Originator-R/S-Delivery-Report: Yes", OURS), OURS + TYPED)
+    await mms.application.told(1, type="message-received")
+    while not mms.peer.received:
+        mms.clock.advance(1)
+        await asyncio.sleep(0.01)
+    [first] = await reports(mms, 1)
+    assert first.forward_to_originator_ua is False
+    await mms.tell(a_report_answer(first, "Error-transient-failure"))
+    while len(mms.peer.received) < 2:
+        mms.clock.advance(1)
+        await asyncio.sleep(0.01)
+    _, second = await reports(mms, 2)
+    assert (second.message_id, second.recipient) == (first.message_id, first.recipient)
+    assert second.transaction_id != first.transaction_id
+    await mms.tell(a_report_answer(second, "Ok"))
+    await mms.tell(a_report_answer(second, "Error-transient-failure"))  # of a report that is answered: nothing
+    other = await mms.picture(PHONE)
+    await mms.answer((await all_requests(mms, 3))[0])
+    await mms.fate(other)
+
+
+async def all_requests(mms: Linked, count: int) -> list[ForwardRequest]:
+    await mms.peer.until(count)
+    assert len(mms.peer.received) == count
+    messages = [received.message for received in mms.peer.received]
+    return [message for message in messages if isinstance(message, ForwardRequest)]
+
+
+NO_REPORTS: dict[str, tuple[str, bool]] = {
+    "that does not ask": ("X-Mms-Delivery-Report: No", True),
+    "that gets none": ("X-Mms-Delivery-Report: Yes", False),
+}
+
+
+@pytest.mark.parametrize(("header", "enabled"), NO_REPORTS.values(), ids=NO_REPORTS.keys())
+async def test_a_peer_is_sent_no_report(header: str, enabled: bool, tmp_path: Path, peer: Peer) -> None:
+    async with linked(tmp_path, peer, send_delivery_reports=enabled) as mms:
+        await mms.tell(a_request(header, OURS), OURS + TYPED)
+        await mms.application.told(1, type="message-received")
+        await mms.picture(PHONE)
+        assert len(await all_requests(mms, 1)) == 1
+
+
+async def test_a_report_survives_the_node_that_took_the_message(tmp_path: Path, peer: Peer) -> None:
+    async with linked(tmp_path, peer) as mms:
+        mms.application.status = 500
+        await mms.tell(a_request("X-Mms-Delivery-Report: Yes", OURS), OURS + TYPED)
+        await mms.application.until(lambda: mms.application.refused >= 1)
+    async with linked(tmp_path, peer) as mms:
+        while not mms.application.events:
+            mms.clock.advance(1)
+            await asyncio.sleep(0.01)
+        [report] = await reports(mms, 1)
+        assert report.recipient.value == OURS
+
+
+async def test_reading_a_message_is_acknowledged_and_told_to_nobody(mms: Linked) -> None:
+    id_ = await mms.picture(PHONE)
+    [request] = await mms.requests(1)
+    await mms.answer(request)
+    await mms.fate(id_)
+    await mms.tell(
+        a_mail(
+            f"""\
+From: {PHONE}/TYPE=PLMN
+To: {OURS}/TYPE=PLMN
+X-Mms-Message-Type: MM4_read_reply_report.REQ
+X-Mms-Transaction-ID: rr-1
+X-Mms-Message-ID: {request.message_id}
+X-Mms-Ack-Request: Yes
+X-Mms-Read-Status: Read
+"""
+        )
+    )
+    await mms.peer.until(2)
+    answer = mms.peer.received[1].message
+    assert isinstance(answer, ReadReplyReportResponse)
+    assert (answer.status, str(answer.transaction_id)) == ("Ok", "rr-1")
+    await mms.fate(id_)

@@ -1,6 +1,7 @@
 """The files of an MMS on their way out, through a whole node: from our own media, and from an application's server."""
 
 import asyncio
+import gzip
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -124,6 +125,14 @@ async def test_files_that_are_too_large_together(mms: World) -> None:
     urls = [await mms.upload(f"{n}.png", bytes(MIB)) for n in range(4)]
     assert (await mms.fate(await mms.send(PHONE, media=urls)))["errorCode"] == 4411
     assert (await mms.fate(await mms.send(PHONE, media=urls[:3])))["type"] == "message-delivered"
+
+
+async def test_nothing_is_unpacked(mms: World) -> None:
+    bomb = gzip.compress(bytes(50_000_000), 1)  # more than any message may have; packed, 220 kB
+    mms.application.files["/files/a.png"] = File(bomb, encoding="gzip")
+    mms.application.files["/files/a.zip"] = File(bomb, "application/zip")
+    await mms.fate(await mms.send(PHONE, media=[f"{mms.application.base}/files/{name}" for name in ("a.png", "a.zip")]))
+    assert [a.octets for a in mms.submitted[0].attachments] == [bomb, bomb]
 
 
 async def test_a_toll_free_number_sends_less(mms: World) -> None:

@@ -1,8 +1,10 @@
 """A whole node in this process, with a simulated carrier, and an application on the other side of HTTP."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +36,7 @@ class File(NamedTuple):
     disposition: str | None = None
     status: int = 200
     failures: int = 0
+    encoding: str | None = None
 
 
 class Application:
@@ -43,14 +46,19 @@ class Application:
         self.events: list[dict[str, Any]] = []
         self.files: dict[str, File] = {}
         self.asked: list[str] = []
+        self.status = 204  # the answer to callbacks
+        self.refused = 0
         self.hanging = asyncio.Event()  # set it, and files under /hang come
         self._changed = asyncio.Event()
         self.base = ""
 
     async def callback(self, request: web.Request) -> web.Response:
-        self.events += await request.json()
+        if self.status == 204:
+            self.events += await request.json()
+        else:
+            self.refused += 1
         self._changed.set()
-        return web.Response(status=204)
+        return web.Response(status=self.status)
 
     async def file(self, request: web.Request) -> web.Response:
         self.asked.append(request.path)
@@ -63,6 +71,8 @@ class Application:
         headers = {"Content-Type": file.content_type or ""}
         if file.disposition:
             headers["Content-Disposition"] = file.disposition
+        if file.encoding:
+            headers["Content-Encoding"] = file.encoding
         return web.Response(body=file.octets, headers=headers)
 
     async def until(self, true: Callable[[], bool]) -> None:
@@ -101,6 +111,7 @@ class World:
         self.submitted: list[Submission] = []
         host, port = node.addresses[0]
         self.base = f"http://{host}:{port}"
+        self.admin = "http://{}:{}".format(*node.addresses[1])
         simulator = node.carriers["simulator"]
         submit = simulator.submit
 
@@ -149,7 +160,9 @@ class World:
 
     async def handset(self, **body: Any) -> int:
         """Let a handset send a message to numbers of ours; return the status."""
-        async with self.session.post(f"{self.base}/admin/inbound", json=body) as answer:
+        octets = BytesIO(json.dumps(body).encode())  # of a large body given as it is, aiohttp complains
+        headers = {"Content-Type": "application/json"}
+        async with self.session.post(f"{self.admin}/admin/inbound", data=octets, headers=headers) as answer:
             return answer.status
 
 

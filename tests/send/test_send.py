@@ -1,3 +1,4 @@
+import json
 import socket
 from io import StringIO
 from typing import Any
@@ -33,7 +34,8 @@ def run(server: ApiServer | None, pauses: list[float] | None = None, **fields: A
     url = {} if server is None else {"url": server.url}
     options = SendOptions(**{"to": (TO,), "application": APPLICATION, "text": "hello", **url, **fields})
     waited = [] if pauses is None else pauses
-    code = send(options, Console(file=out, highlight=False), waited.append)
+    console = Console(file=out, highlight=False)
+    code = send(options, console, waited.append, console)
     return code, out.getvalue()
 
 
@@ -127,15 +129,16 @@ def test_nobody_listening_is_told_in_clear_words() -> None:
         port = unused.getsockname()[1]
         code, printed = run(None, url=f"http://127.0.0.1:{port}/api/v2")
     assert code == FAILED
-    assert "Is the platform running (passband dev)?" in printed
+    assert "nobody listens at http://127.0.0.1" in printed
+    assert "start it with `passband dev`" in printed
 
 
 USAGE_ERRORS: dict[str, tuple[dict[str, Any], str]] = {
     "no recipient": ({"to": ()}, "--to"),
     "nothing to send": ({"text": ""}, "--text"),
-    "no URL": ({"url": "127.0.0.1:8080"}, "not the URL of an API"),
+    "no URL": ({"url": "127.0.0.1:8080"}, "is not a URL like http://127.0.0.1:8080/api/v2"),
     "no host": ({"url": "http:///api/v2"}, "names no host"),
-    "no such port": ({"url": "http://127.0.0.1:80800/api/v2"}, "not the URL of an API"),
+    "no such port": ({"url": "http://127.0.0.1:80800/api/v2"}, "is not a URL like http://127.0.0.1:8080/api/v2"),
 }
 
 
@@ -209,6 +212,45 @@ def test_waiting_asks_again_when_it_was_told_to() -> None:
     with ApiServer(ACCEPTED, Reply(429, {}, {"Retry-After": "5"}), found(n0="DELIVERED")).running() as server:
         assert run(server, pauses, wait=True)[0] == DONE
     assert pauses == [5.0]
+
+
+def printed_json(*replies: Reply, **fields: Any) -> tuple[int, Any]:
+    """Send, and return the exit status and the document that was printed on standard output."""
+    out = StringIO()
+    with ApiServer(*replies).running() as server:
+        options = SendOptions(to=(TO, ALSO), application=APPLICATION, text="hello", url=server.url, json=True, **fields)
+        code = send(options, Console(file=out), lambda seconds: None, Console(quiet=True))
+    return code, json.loads(out.getvalue())
+
+
+def test_a_program_gets_one_document_with_the_answer_as_it_came() -> None:
+    code, document = printed_json(ACCEPTED)
+    assert code == DONE
+    assert document == {"status": 202, "answer": ACCEPTED.body, "over": None, "recipients": []}
+
+
+def test_a_refusal_is_the_same_document_to_a_program() -> None:
+    refusal = Reply(401, {"type": "unauthorized", "description": "Authentication Failed"})
+    code, document = printed_json(refusal)
+    assert code == FAILED
+    assert document == {"status": 401, "answer": refusal.body, "over": None, "recipients": []}
+
+
+def test_a_program_is_told_what_became_of_every_recipient() -> None:
+    code, document = printed_json(ACCEPTED, found(n0="QUEUED", n1=("UNDELIVERED", 4720)), found(), wait=True)
+    assert code == FAILED
+    assert document["over"] is True
+    assert document["recipients"] == [
+        {"to": TO, "status": None, "errorCode": None, "description": None},
+        {"to": ALSO, "status": "UNDELIVERED", "errorCode": 4720, "description": "invalid-destination-address"},
+    ]
+
+
+def test_a_program_is_told_that_the_time_is_over() -> None:
+    code, document = printed_json(ACCEPTED, found(n0="QUEUED"), wait=True, wait_seconds=1)
+    assert code == FAILED
+    assert document["over"] is False
+    assert document["recipients"][0]["status"] == "QUEUED"
 
 
 def test_a_password_is_not_in_the_representation() -> None:

@@ -58,7 +58,8 @@ async def run(world: World, url: str, outcome: Accepted | Rejected) -> tuple[int
         asyncio.run_coroutine_threadsafe(go_on(), loop).result()
 
     options = SendOptions(to=(RECIPIENT,), application=APPLICATION, text="hello", url=url, wait=True)
-    code = await asyncio.to_thread(send, options, Console(file=out, highlight=False), pause)
+    console = Console(file=out, highlight=False)
+    code = await asyncio.to_thread(send, options, console, pause, console)
     return code, out.getvalue()
 
 

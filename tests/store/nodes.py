@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import apsw
+
 from passband.domain.account import Account, Application, Directory, Number
 from passband.domain.event import Callback, Endpoint, EventKind
 from passband.domain.message import Direction, IdSource, Kind, Message, Priority, Recipient
 from passband.domain.report import Accepted, Outcome, Receipt, Report
 from passband.domain.rules import Rules
 from passband.store import Attempted, Births, Line, Store
+from passband.store.schema import Migration
 from passband.store.sqlite import SqliteStore
 
 NOW = 1_773_044_142.0
@@ -105,17 +108,37 @@ class Node:
 class Engine(Protocol):
     """One database, empty at first, that nodes may open."""
 
-    async def open(self, rules: Rules, births: Births, now: float, history_days: int) -> Store: ...
+    url: str
+
+    async def open(
+        self, rules: Rules, births: Births, now: float, history_days: int, changes: Sequence[Migration] = ()
+    ) -> Store:
+        """Open a node; ``changes`` are further ones of the schema, those of a later version."""
+        ...
+
+    def execute(self, statement: str) -> list[tuple[Any, ...]]: ...
 
 
 class SqliteEngine:
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.url = f"sqlite:{path}"
 
-    async def open(self, rules: Rules, births: Births, now: float, history_days: int) -> SqliteStore:
+    async def open(
+        self, rules: Rules, births: Births, now: float, history_days: int, changes: Sequence[Migration] = ()
+    ) -> SqliteStore:
         store = SqliteStore(self.path, rules, births, history_days=history_days)
+        store._migrations = [*store._migrations, *changes]
         await store.open(now)
         return store
+
+    def execute(self, statement: str) -> list[tuple[Any, ...]]:
+        connection = apsw.Connection(str(self.path))
+        connection.set_busy_timeout(10_000)
+        try:
+            return connection.execute(statement).fetchall()
+        finally:
+            connection.close()
 
 
 class Stores:
@@ -126,10 +149,16 @@ class Stores:
         self._open: list[Store] = []
 
     async def open(
-        self, room: int | None = None, now: float = NOW, *, history_days: int = 0, rules: Rules | None = None
+        self,
+        room: int | None = None,
+        now: float = NOW,
+        *,
+        history_days: int = 0,
+        rules: Rules | None = None,
+        changes: Sequence[Migration] = (),
     ) -> Node:
         births = Recorded(room)
-        store = await self.engine.open(rules or the_rules(), births, now, history_days)
+        store = await self.engine.open(rules or the_rules(), births, now, history_days, changes)
         self._open.append(store)
         return Node(store, births)
 

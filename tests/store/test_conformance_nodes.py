@@ -1,11 +1,16 @@
 """Nodes: what a silent one held is taken over, and it finds out."""
 
 import asyncio
+import os
+import socket
 
 import msgspec
+import pytest
 
+from passband.domain.errors import StoreUnavailable
 from passband.domain.report import Rejected
 from passband.domain.status import Cause, State
+from passband.store.open import read_nodes
 from store.nodes import DAY, IN, NOW, OUT, Node, Stores, a_recipient, the_rules
 
 SILENT = NOW + 60
@@ -129,6 +134,44 @@ async def test_what_is_accepted_while_a_node_closes_is_kept_and_free(stores: Sto
     await stores.close(node)
     await asyncio.gather(*accepting)
     assert await other.lease() == recipients
+
+
+async def test_nodes_are_told_with_what_they_hold(node: Node, other: Node) -> None:
+    await node.accept(*(recipients := [a_recipient() for _ in range(5)]))
+    await node.store.announce(recipients[:2], NOW)
+    await node.hand_over(recipients[4], "1")
+    await other.accept(a_recipient())
+    await other.store.lease_slots("carrier", 3, NOW)
+    await other.store.lease_slots("another", 1, NOW)
+    told = await node.store.nodes(NOW + 2)
+    assert [(n.number, n.recipients, n.callbacks, n.slots) for n in told] == [
+        (node.store.node, 4, len(node.births.callbacks), ()),
+        (other.store.node, 1, 0, (("another", 0), ("carrier", 0), ("carrier", 1))),
+    ]
+    assert {(n.host, n.pid) for n in told} == {(socket.gethostname(), os.getpid())}
+
+
+async def test_a_silent_node_is_told_as_such_until_it_is_forgotten(stores: Stores) -> None:
+    node, other = await stores.open(), await stores.open(now=NOW + 5)
+    await other.store.beat(NOW + 5)
+    first, second = await other.store.nodes(NOW + 5)
+    assert 5 <= first.silent < 6
+    assert 0 <= second.silent < 1
+    assert abs(second.started_at - first.started_at) < 6
+    await other.store.beat(SILENT)
+    assert [n.number for n in await other.store.nodes(SILENT)] == [other.store.node]
+    await stores.close(node)
+
+
+async def test_nodes_are_read_without_becoming_one(stores: Stores, node: Node) -> None:
+    assert [n.number for n in await read_nodes(stores.engine.url, NOW)] == [node.store.node]
+    assert len(await node.store.nodes(NOW)) == 1
+
+
+async def test_no_nodes_are_read_where_there_is_no_store(stores: Stores) -> None:
+    for _ in range(2):  # nor is one made
+        with pytest.raises(StoreUnavailable):
+            await read_nodes(stores.engine.url, NOW)
 
 
 async def test_counters_of_the_group_commit_are_told(node: Node) -> None:

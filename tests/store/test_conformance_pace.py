@@ -5,7 +5,7 @@ import random
 import pytest
 
 from passband.store import Pace
-from store.nodes import NOW, Node
+from store.nodes import NOW, OURS, OURS_TOO, Node
 
 
 def pace(
@@ -60,3 +60,19 @@ async def test_two_nodes_that_ask_all_the_time_get_the_rate_within_5_percent_ove
     within = sum(segments for at, segments in sent if NOW + 1 <= at < NOW + 11)
     assert within == pytest.approx(rate * 10, rel=0.05)
     assert sum(segments for at, segments in sent if at < NOW + 10) <= rate * 10 + burst + 3
+
+
+async def test_an_accounts_and_a_numbers_limit_hold_together_whichever_node_asks(node: Node, other: Node) -> None:
+    """Two numbers of an account, each faster than the half of it, sent from by both nodes at once."""
+    account = pace(rate=30, burst=30)
+    numbers = {OURS: pace(rate=20, burst=20, key=f"sms:{OURS}"), OURS_TOO: pace(rate=12, burst=12, key="sms:too")}
+    sent: dict[str, list[float]] = {number: [] for number in numbers}
+    free_at = {(n, number): NOW for n in (node, other) for number in numbers}
+    while (now := min(free_at.values())) < NOW + 12:
+        asks, number = min(free_at, key=lambda place: free_at[place])
+        free_at[asks, number] = at = max(await asks.store.reserve([account, numbers[number]], now))
+        sent[number].append(at)
+    counts = {number: len([at for at in times if NOW + 1 <= at < NOW + 11]) for number, times in sent.items()}
+    assert sum(counts.values()) == pytest.approx(30 * 10, rel=0.05)
+    assert counts[OURS_TOO] <= 12 * 10 * 1.05
+    assert counts[OURS] <= 20 * 10 * 1.05

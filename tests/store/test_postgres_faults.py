@@ -149,8 +149,8 @@ async def test_too_many_connections_are_told_at_the_start(postgres: PostgresEngi
 # ── faults of a statement ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def failing(postgres: PostgresEngine, sqlstate: str, times: int) -> None:
-    """Let as many insertions of recipients fail with a state."""
+def failing(postgres: PostgresEngine, sqlstate: str, times: int, table: str = "recipients") -> None:
+    """Let as many insertions into a table fail with a state."""
     postgres.execute(f"""
         CREATE SEQUENCE failed;
         CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -160,7 +160,7 @@ def failing(postgres: PostgresEngine, sqlstate: str, times: int) -> None:
           END IF;
           RETURN NULL;
         END $$;
-        CREATE TRIGGER fails BEFORE INSERT ON recipients FOR EACH STATEMENT EXECUTE FUNCTION fail()
+        CREATE TRIGGER fails BEFORE INSERT ON {table} FOR EACH STATEMENT EXECUTE FUNCTION fail()
     """)
 
 
@@ -190,6 +190,24 @@ async def test_a_fault_of_the_database_refuses_all_who_wait(
     postgres.execute("DROP TRIGGER fails ON recipients")
     await node.accept(a_recipient())
     assert len(node.births.recipients) == 1
+
+
+async def test_a_node_that_cannot_take_a_new_number_at_once_takes_it_later(
+    postgres: PostgresEngine, node: Node, proxy: Proxy
+) -> None:
+    """With the old one it would hold for ever what it does not know that it holds."""
+    unknown = a_recipient()
+    proxy.cut_answers = True
+    with pytest.raises(StoreUnavailable):
+        await node.accept(unknown)
+    proxy.cut_answers = False
+    await recovered(node)
+    failing(postgres, "57014", 1, "nodes")
+    with pytest.raises(StoreUnavailable):
+        await node.store.beat(NOW)
+    assert not await node.store.beat(NOW)
+    assert await node.store.beat(NOW)
+    assert await node.lease() == [unknown]
 
 
 async def test_a_faulty_operation_harms_no_other(node: Node) -> None:

@@ -61,7 +61,7 @@ async def test_no_statement_looks_through_a_table(state: str, postgres: Postgres
     assert {name: tables for name, tables in found.items() if tables} == {}
     assert "callbacks_free on callbacks" in plans["endpoints"]
     assert "recipients_free on recipients" in plans["lines"]
-    for name in ("lease_callbacks", "lease_untried_callbacks"):
+    for name in ("lease_callbacks", "lease_untried_callbacks", "hurry_endpoint"):
         assert "callbacks_free on callbacks" in plans[name]
     assert "Sort" not in "".join(plans[name] for name in ("lease_recipients", "lease_callbacks", "lines", "endpoints"))
 

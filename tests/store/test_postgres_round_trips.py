@@ -8,7 +8,8 @@ import pytest
 
 from passband.domain.message import Kind, Recipient
 from passband.domain.report import Accepted, Deferred, Inbound, Receipt, Rejected, Report
-from passband.store import Charge, Line, Pace
+from passband.store import Charge, Line, Pace, Provision
+from passband.store.postgres import PostgresStore
 from store.nodes import DAY, HOUR, NOW, OURS, OUT, THEIRS, Node, Stores, a_recipient
 from store.postgres_proxy import PORT, Proxy, proxy_before
 from store.postgres_server import PostgresEngine
@@ -53,6 +54,12 @@ async def prepare_handed(node: Node, recipients: list[Recipient]) -> None:
     await handed(node, recipients)
 
 
+async def prepare_to_expire(node: Node, recipients: list[Recipient]) -> None:
+    await prepare_handed(node, recipients)
+    assert isinstance(node.store, PostgresStore)
+    node.store._vacuumed = NOW + DAY  # a vacuum is not part of the commit
+
+
 async def prepare_segments(node: Node, recipients: list[Recipient]) -> None:
     await node.accept(*recipients)
     await handed(node, recipients, "", "b")
@@ -91,8 +98,12 @@ CASES: dict[str, tuple[int, Call, Call]] = {
         prepare_nothing,
         lambda node, rs: node.store.accept(rs, (), [Charge("5500123", Kind.SMS, 1, 9, 1)]),
     ),
+    "lease slots": (2, prepare_nothing, lambda node, _: node.store.lease_slots("carrier", 4, NOW)),
+    "release slots": (1, prepare_nothing, lambda node, _: node.store.release_slots("carrier", [0])),
+    "hurry": (1, prepare_nothing, lambda node, _: node.store.hurry(OUT, NOW)),
+    "provision": (2, prepare_nothing, lambda node, _: node.store.provision([Provision("5500123", "a", "b", "c")], 0)),
     "reserve": (2, prepare_nothing, lambda node, _: node.store.reserve([Pace("5500123", "sms", 1, 1, 1)] * 3, NOW)),
-    "expire": (2, prepare_handed, lambda node, _: node.store.expire(NOW + DAY)),
+    "expire": (2, prepare_to_expire, lambda node, _: node.store.expire(NOW + DAY)),
     "an early receipt": (4, prepare_nothing, lambda node, rs: node.store.record(receipts(rs), NOW)),
 }
 

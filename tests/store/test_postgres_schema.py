@@ -1,75 +1,48 @@
-"""Schema changes: each once, by one node at a time, and none under the feet of an older node."""
+"""Schema changes of a PostgreSQL database that is in use, what its statistics keep, and which engine a URL means."""
 
 import asyncio
 
+import psycopg
 import pytest
 
-from passband.domain.errors import ConfigurationError, StoreUnavailable
+from passband.domain.errors import ConfigurationError
+from passband.store import postgres_schema
 from passband.store.open import open_store
 from passband.store.postgres import PostgresStore
-from passband.store.postgres_schema import Migration, level_of
 from passband.store.queries import migrations
 from passband.store.sqlite import SqliteStore
-from store.nodes import NOW, Recorded, the_rules
+from store.nodes import Recorded, Stores, a_recipient, the_rules
 from store.postgres_server import PostgresEngine
 
-FIRST = migrations("postgres")
-SECOND: list[Migration] = [
-    ("0002_post_drop", "ALTER TABLE history DROP COLUMN attachments"),
-    ("0002_pre_add", "ALTER TABLE history ADD COLUMN files int"),
-]
+
+def test_migrations_are_numbered_without_gaps_and_say_when_they_may_run() -> None:
+    names = [name for name, _ in migrations("postgres")]
+    assert sorted({int(name[:4]) for name in names}) == list(range(1, int(names[-1][:4]) + 1))
+    assert all(name[4:].startswith(("_pre_", "_post_")) for name in names)
 
 
-def a_store(postgres: PostgresEngine, changes: list[Migration]) -> PostgresStore:
-    store = PostgresStore(postgres.url, the_rules(), Recorded())
-    store._migrations = changes
-    return store
-
-
-def made(postgres: PostgresEngine) -> list[str]:
-    return [name for (name,) in postgres.execute("SELECT name FROM migrations ORDER BY name")]
-
-
-async def test_nodes_that_start_at_once_make_each_change_once(postgres: PostgresEngine) -> None:
-    stores = [a_store(postgres, FIRST) for _ in range(4)]
-    await asyncio.gather(*(store.open(NOW) for store in stores))
-    assert made(postgres) == [name for name, _ in FIRST]
-    assert len({store.node for store in stores}) == 4
-    for store in stores:
-        await store.close()
-
-
-async def test_what_older_nodes_need_is_taken_away_once_none_of_them_lives(postgres: PostgresEngine) -> None:
-    older, newer = a_store(postgres, FIRST), a_store(postgres, FIRST + SECOND)
-    await older.open(NOW)
-    await newer.open(NOW)
-    assert made(postgres)[-1] == "0002_pre_add"
-    assert await newer.beat(NOW)
-    assert made(postgres)[-1] == "0002_pre_add"
-    await older.close()
-    assert await newer.beat(NOW)
-    assert "0002_post_drop" in made(postgres)
-    await newer.close()
-    with pytest.raises(StoreUnavailable, match="newer version"):
-        await a_store(postgres, FIRST).open(NOW)
-
-
-async def test_a_silent_older_node_holds_nothing_up(postgres: PostgresEngine) -> None:
-    older, newer = a_store(postgres, FIRST), a_store(postgres, FIRST + SECOND)
-    await older.open(NOW)
-    postgres.execute("UPDATE nodes SET beat_at = beat_at - interval '1 minute'")
-    await newer.open(NOW)
-    assert "0002_post_drop" in made(postgres)
-    await older.close()
-    await newer.close()
-
-
-def test_the_level_is_the_number_of_the_newest_change() -> None:
-    assert level_of(FIRST + SECOND) == 2
-
-
-def test_names_say_when_a_change_is_made() -> None:
-    assert all(name[4:].startswith(("_pre_", "_post_")) for name, _ in FIRST)
+@pytest.mark.slow
+async def test_a_change_gives_way_while_a_long_transaction_uses_its_table(
+    postgres: PostgresEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits for a table makes everyone wait who comes later."""
+    monkeypatch.setattr(postgres_schema, "GIVE_WAY", "SET LOCAL lock_timeout = '50ms'")
+    monkeypatch.setattr(postgres_schema, "PAUSE_SECONDS", 0.01)
+    stores = Stores(postgres)
+    older = await stores.open()
+    changes = [("0002_pre_add", "ALTER TABLE recipients ADD COLUMN colour int")]
+    async with await psycopg.AsyncConnection.connect(postgres.url) as backup:
+        await backup.execute("SELECT count(*) FROM recipients")
+        opening = asyncio.create_task(stores.open(changes=changes))
+        async with asyncio.timeout(10):
+            for _ in range(3):
+                while not postgres.execute("SELECT 1 FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'"):
+                    await asyncio.sleep(0)
+                await older.accept(a_recipient())
+        assert not opening.done()
+    await (await opening).accept(a_recipient())
+    await stores.close()
+    assert len(postgres.execute("SELECT colour FROM recipients")) == 4
 
 
 # ── which engine a URL means ───────────────────────────────────────────────────────────────────────────────────────

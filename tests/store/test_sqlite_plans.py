@@ -7,16 +7,17 @@ from passband.store.queries import load, migrations
 from passband.store.rows import COLUMNS
 from passband.store.sqlite_reads import FILTERS, SORTS
 
-SMALL = {"nodes"}
+SMALL = {"nodes", "slots", "provisioned", "provisioning"}
 MAY_SCAN = {
     "held_recipients": "once for each node that is given up, in the reader's thread",
     "held_callbacks": "the same",
     "depths": "for the metrics, in the reader's thread",
     "oldest_callback": "for the metrics, in the reader's thread",
+    "node_states": "for a command, in the reader's thread",
     "any_orphan": "stops at the first row",
 }
 # What is sorted beside an index is what one statement finds, a handful of rows.
-MAY_SORT = {"orphans_by_ref", "depths", "search"}
+MAY_SORT = {"orphans_by_ref", "depths", "node_states", "provisioned", "search"}
 
 STATEMENTS = {**load("sqlite.sql", COLUMNS), **load("sqlite_reads.sql", {})}
 
@@ -53,6 +54,7 @@ WALKS = {  # what must go through an index alone, in its order, so that a limit 
     "lease_recipients": "USING COVERING INDEX recipients_free",
     "lease_callbacks": "USING COVERING INDEX callbacks_free",
     "lease_untried_callbacks": "USING INDEX callbacks_free",
+    "hurry_endpoint": "USING INDEX callbacks_free",
     "next_line": "USING COVERING INDEX recipients_free",
     "due_in_line": "USING COVERING INDEX recipients_free",
     "next_endpoint": "USING COVERING INDEX callbacks_free",

@@ -6,7 +6,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from passband.admin.answers import BadRequest, answer, problem, read
+from passband.admin.answers import BadRequest, answer, callback_key, problem, read
 from passband.admin.clock import MOST_SECONDS
 from passband.admin.faults import SORTS, NewFault
 from passband.admin.panel import Panel
@@ -15,7 +15,7 @@ from passband.domain.event import Endpoint
 from passband.domain.message import Direction
 
 
-class Advance(msgspec.Struct):
+class Advance(msgspec.Struct, forbid_unknown_fields=True):
     advance: float
 
 
@@ -24,6 +24,18 @@ async def retry(panel: Panel, request: Request) -> Response:
     known = path["direction"] in list(Direction)
     if not known or not panel.retry(Endpoint(path["account"], path["application"], Direction(path["direction"]))):
         return problem(404, "there is no such endpoint")
+    return answer({}, 202)
+
+
+async def forget_messages(panel: Panel, request: Request) -> Response:
+    panel.journal.clear()
+    panel.live.publish("messages-forgotten", {})
+    return answer({})
+
+
+async def retry_callback(panel: Panel, request: Request) -> Response:
+    if not await panel.hurry(*callback_key(request)):
+        return problem(404, "no such callback waits: it is over, or there never was one")
     return answer({}, 202)
 
 

@@ -7,12 +7,18 @@ import msgspec
 
 from passband.domain.error_codes import ERROR_CODES
 from passband.domain.event import SLOTS, Callback, Endpoint
-from passband.domain.message import Message
+from passband.domain.message import Direction, Message
 from passband.fetch import ErrorKind, Request
 from passband.store import Attempted
 from passband.wire import timestamp
 
 Key = tuple[str, str, int]
+
+# What recipients and callbacks can be asked for by.
+FLIGHT_STATES = (
+    "queued", "sending", "handed", "callback-pending", "done", "in-flight", "over", "delivered", "failed", "received",
+)  # fmt: skip
+TOLD_STATES = ("pending", "acknowledged", "expired")
 
 MOST_ATTEMPTS = 100  # the schedule of 24 hours has about 53, one probe every 30 s more
 
@@ -78,6 +84,7 @@ class Told:
         return self.callback.endpoint
 
     def tried(self, attempt: Attempt, request: Request, body: bytes, result: Attempted) -> None:
+        """Note an attempt with what was sent, credentials blanked; ``body`` is what may be shown of it."""
         self.attempts.append(attempt)
         del self.attempts[:-MOST_ATTEMPTS]
         self.url, self.body = request.url, body
@@ -150,7 +157,11 @@ class Flight:
         return "callback-pending" if any(told.state == "pending" for told in self.told) else "done"
 
     def is_in(self, state: str) -> bool:
-        return state == self.state or state == self.result or (state == "in-flight" and self.state != "done")
+        return (
+            state in (self.state, self.result)
+            or (state == "in-flight" and self.state != "done")
+            or (state == "over" and bool(self.result))
+        )
 
     def view(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -167,7 +178,7 @@ class Flight:
             "from": message.sender,
             "to": self.number,
             "recipients": list(message.to) if len(message.to) > 1 else None,
-            "tag": message.tag,
+            "tag": message.tag if message.direction is Direction.OUT else None,
             "priority": message.priority,
             "segmentCount": message.segment_count,
             "length": message.length,

@@ -57,7 +57,8 @@ class Sort(NamedTuple):
 _WHOM = ("number", "prefix", "account", "times")
 SORTS: Mapping[str, Sort] = {
     "fail": Sort("the message fails with a delivery error code", ("code",), ("seconds", *_WHOM)),
-    "delay": Sort("receipts come so many seconds after the response", ("seconds",), _WHOM),
+    "delay": Sort("the message arrives so many seconds later, and its receipts with it", ("seconds",), _WHOM),
+    "late-receipt": Sort("the message arrives, its receipts come so many seconds later", ("seconds",), _WHOM),
     "drop-receipt": Sort("receipts never come", (), _WHOM),
     "repeat-receipt": Sort("every receipt comes twice", (), ("seconds", *_WHOM)),
     "early-receipt": Sort("receipts come before the response", (), _WHOM),
@@ -102,6 +103,7 @@ class Fault:
             delay=asked.seconds,
             receipts=_RECEIPTS.get(asked.fault, 1),
             early=asked.fault == "early-receipt",
+            slow=asked.fault == "delay",
         )
 
     def view(self) -> dict[str, Any]:
@@ -111,7 +113,7 @@ class Fault:
 
 
 _RECEIPTS = {"drop-receipt": 0, "repeat-receipt": 2}
-_PLANNED = ("fail", "delay", "drop-receipt", "repeat-receipt", "early-receipt")
+_PLANNED = ("fail", "delay", "late-receipt", "drop-receipt", "repeat-receipt", "early-receipt")
 
 
 class Poster(Protocol):

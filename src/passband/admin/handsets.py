@@ -44,6 +44,7 @@ class Bubble(msgspec.Struct, frozen=True):
         return tuple(n for n in dict.fromkeys((self.sender, *self.to)) if n != self.handset)
 
     def view(self) -> dict[str, Any]:
+        """Return it as JSON; ``media`` become addresses of the admin API, which a page may show."""
         return {
             "number": self.number,
             "handset": self.handset,

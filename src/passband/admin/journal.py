@@ -7,7 +7,7 @@ nor a body that holds one ever gets in here.
 """
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -192,6 +192,8 @@ class Journal:
     def _tell(self) -> None:
         self._flush = None
         self._new = 0
+        if not self._live.watched:
+            self._changed.clear()  # nobody is told, so nothing is made to be told
         for _ in range(min(FLUSH_MOST, len(self._changed))):
             entry = next(iter(self._changed))
             del self._changed[entry]
@@ -208,7 +210,16 @@ class Journal:
 
     # ── what is asked ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def find(self, *, number: str = "", id_: str = "", tag: str = "", state: str = "", limit: int = 200) -> list[Any]:
+    def find(
+        self,
+        *,
+        number: str = "",
+        id_: str = "",
+        tag: str = "",
+        state: str = "",
+        direction: str = "",
+        limit: int = 200,
+    ) -> list[Any]:
         """Return the newest recipients that match all that is given; numbers, identifiers and tags by any part."""
         found = []
         for flight in reversed(self.flights.values()):
@@ -218,11 +229,16 @@ class Journal:
                 and (not id_ or id_ in message.id)
                 and (not tag or tag in (message.tag or ""))
                 and (not state or flight.is_in(state))
+                and direction in ("", message.direction)
             ):
                 found.append(flight.view())
                 if len(found) == limit:
                     break
         return found
+
+    def counts(self) -> dict[str, int]:
+        """Return how many of the recipients that are followed are in each state."""
+        return dict(Counter(flight.state for flight in self.flights.values()))
 
     def last_attempts(self) -> dict[Endpoint, Attempt]:
         """Return the last attempt at each endpoint that is remembered."""

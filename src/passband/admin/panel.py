@@ -18,11 +18,12 @@ from passband.admin.inbox import Inbox
 from passband.admin.journal import Journal
 from passband.admin.live import Live
 from passband.admin.metrics import Held
+from passband.admin.provisioning import Provisioning
 from passband.admin.rates import Rates
 from passband.carriers.simulator import SimulatorCarrier
 from passband.clock import SystemClock
 from passband.counts import Counts
-from passband.domain.event import Callback, Endpoint
+from passband.domain.event import SLOTS, Callback, CallbackKey, Endpoint
 from passband.domain.message import Direction, Recipient
 from passband.domain.report import Inbound, Report, Submission
 from passband.domain.rules import Rules
@@ -51,7 +52,6 @@ class NotifyHooks(Protocol):
 
     poster: Poster
     attempted: Callable[[Request, Callback, Response, Attempted], None] | None
-    settled: Callable[[Sequence[Attempted]], None] | None
 
     @property
     def busy(self) -> bool: ...
@@ -59,6 +59,8 @@ class NotifyHooks(Protocol):
     def health(self) -> Sequence[tuple[Endpoint, bool, int, int]]: ...
 
     def retry(self, endpoint: Endpoint) -> None: ...
+
+    def look(self, endpoint: Endpoint) -> None: ...
 
 
 class Panel:
@@ -78,6 +80,7 @@ class Panel:
         notify: NotifyHooks,
         held: Callable[[], Held],
         keep: Callable[[Inbound, float], Awaitable[Inbound]],
+        provisioning: Provisioning,
         public_url: str,
         developers: bool,
     ) -> None:
@@ -87,9 +90,11 @@ class Panel:
         self.media = media
         self.fetcher = fetcher
         self.keep = keep
+        self.provisioning = provisioning
         self.public_url = public_url
         self.developers = developers
         self.offset = 0.0
+        self.closed = False
         self._dispatch = dispatch
         self._notify = notify
         self._journal_on = False
@@ -107,7 +112,6 @@ class Panel:
         self.handsets: Handsets | None = None
         self.faults: Faults | None = None
         self.inbox: Inbox | None = None
-        notify.settled = self.settled
         if developers:
             self.handsets = Handsets(self.live, clock.now, lambda number: rules.directory.number(number) is not None)
             self.faults = Faults(self.live, simulators, fetcher, self._set_poster)
@@ -160,6 +164,7 @@ class Panel:
 
     def close(self) -> None:
         """End the streams and whatever waits for a time."""
+        self.closed = True
         self.live.close()
         self.journal.close()
         if self.faults is not None:
@@ -234,6 +239,21 @@ class Panel:
             return False
         self._notify.retry(endpoint)
         return True
+
+    async def hurry(self, account: str, id_: str, n: int, slot: int) -> bool:
+        """Try one callback now, whichever node it would be due at; return False where it is over or unknown.
+
+        A failing endpoint gets its probe now, and of what waits there this one goes before what was tried later.
+        """
+        told = self.journal.told.get(((account, id_, n), slot))
+        # The instant of the last attempt is as far ahead in the line as the store lets it go.
+        at = told.attempts[-1].at if told and told.attempts else self.clock.now()
+        kinds = [told.kind] if told else [kind for kind in SLOTS if SLOTS[kind] == slot]
+        found = [await self.store.hurry(CallbackKey(account, id_, n, kind), at) for kind in kinds]
+        if told is not None and told.state == "pending":
+            self._notify.look(told.endpoint)
+            return True
+        return any(found)
 
     async def advance(self, seconds: float) -> int:
         """Let time pass; return in how many steps. The developers' edition only."""

@@ -1,7 +1,6 @@
 """The calls of the admin API by which developers play the other side: handsets, and an application's endpoint."""
 
 import base64
-import binascii
 
 import msgspec
 from starlette.requests import Request
@@ -9,6 +8,7 @@ from starlette.responses import Response
 
 from passband.admin.answers import BadRequest, answer, problem, read
 from passband.admin.panel import Panel
+from passband.admin.waiting import until_there
 from passband.domain.message import Kind
 from passband.domain.number import is_recipient, is_sender
 from passband.domain.report import Attachment, Inbound
@@ -29,7 +29,7 @@ SHOWN = frozenset({
 })  # fmt: skip
 
 
-class File(msgspec.Struct, rename="camel"):
+class File(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     """A file that a handset sends along, in base64: as ``base64`` or as ``data``."""
 
     name: str
@@ -38,7 +38,7 @@ class File(msgspec.Struct, rename="camel"):
     data: str = ""
 
 
-class NewInbound(msgspec.Struct, rename={"sender": "from"}):
+class NewInbound(msgspec.Struct, rename={"sender": "from"}, forbid_unknown_fields=True):
     """A message that somebody sends to one of our numbers. ``media`` are URLs, listed as they are, or files."""
 
     sender: str
@@ -49,6 +49,7 @@ class NewInbound(msgspec.Struct, rename={"sender": "from"}):
 
 
 async def inbound(panel: Panel, request: Request) -> Response:
+    """Let a handset send a message; it is durable when this answers. Files are kept first, as of a peer's."""
     if panel.inbound is None:
         return problem(404, "inbound messages can be played only where a simulated carrier is configured")
     new = await read(request, NewInbound)
@@ -83,7 +84,7 @@ def _read_files(text: str, files: list[File]) -> tuple[str, tuple[Attachment, ..
         content_type = parameters(one.content_type)[0]
         try:
             octets = base64.b64decode(one.base64 or one.data, validate=True)
-        except binascii.Error as error:
+        except ValueError as error:  # binascii.Error is one; characters beyond ASCII raise another
             raise BadRequest(f"{one.name!r} is not base64: {error}") from error
         if not is_content_type(content_type):
             raise BadRequest(f"{one.name!r} has no content type such as image/jpeg")
@@ -150,7 +151,8 @@ async def _picture(panel: Panel, url: str) -> tuple[str, bytes | None]:
 async def inbox(panel: Panel, request: Request) -> Response:
     assert panel.inbox is not None
     panel.live.touch()
-    return answer({"live": panel.live.cursor, "received": panel.inbox.view()})
+    received = await until_there(panel, request, panel.inbox.view)
+    return answer({"live": panel.live.cursor, "received": received})
 
 
 async def forget_inbox(panel: Panel, request: Request) -> Response:

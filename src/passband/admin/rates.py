@@ -1,10 +1,11 @@
 """Numbers of the running system over the last hour: one sample a second, in rings of fixed size.
 
-Sampling reads counters that are counted anyway; one sample takes about 15 µs of processor time. What the store has to
-count itself, the queue, is asked every 15 s. The rings take 0.4 MB.
+Sampling reads counters that are counted anyway; one sample takes about 20 µs of processor time. What the store has to
+count itself, the queue, is asked every 15 s. The rings take 0.7 MB.
 """
 
 import asyncio
+import math
 import time
 from array import array
 from collections.abc import Callable, Mapping, Sequence
@@ -21,8 +22,14 @@ SECONDS = 3600
 STORE_EVERY = 15  # samples
 
 
+PERCENTILES = (50, 95, 99)
+
+
 class Series(NamedTuple):
-    """A line of a chart: what it shows, and whether minutes add its seconds up to a mean or take the largest."""
+    """A line of a chart: what it shows, and whether a minute is the mean of its seconds or the largest of them.
+
+    A latency is not a number (``null`` in JSON) for a second in which nothing was measured.
+    """
 
     help: str
     unit: str
@@ -45,9 +52,15 @@ SERIES: Mapping[str, Series] = {
     "callbackAge": Series("Age of the oldest unacknowledged event", "s", largest=True),
     "failingEndpoints": Series("Endpoints that are failing", "", largest=True),
     "room": Series("Segments that carriers take now", "", largest=True),
-    "storedIn": Series("From the POST until it is durable", "ms", largest=True),
-    "handedIn": Series("From the POST until the carrier has it", "ms", largest=True),
-    "toldIn": Series("From an event until it is acknowledged", "ms", largest=True),
+    **{
+        f"{name}P{percent}": Series(f"{help_}, {percent} % of them within", "ms", largest=True)
+        for name, help_ in (
+            ("storedIn", "From the POST until it is durable"),
+            ("handedIn", "From the POST until the carrier has it"),
+            ("toldIn", "From an event until it is acknowledged"),
+        )
+        for percent in PERCENTILES
+    },
 }
 _COUNTED = {
     "accepted": ("accepted",),
@@ -60,20 +73,21 @@ _COUNTED = {
 
 
 class Latency:
-    """A latency, sampled once a batch: the largest sample since it was last asked."""
+    """A latency, sampled once a batch: how it was distributed since it was last asked."""
 
-    __slots__ = ("_largest",)
+    __slots__ = ("_samples", "sample")
 
     def __init__(self) -> None:
-        self._largest = 0.0
+        self._samples: list[float] = []
+        self.sample: Callable[[float], None] = self._samples.append  # in seconds
 
-    def sample(self, seconds: float) -> None:
-        self._largest = max(self._largest, seconds)
-
-    def take(self) -> float:
-        """Return it in milliseconds, and begin anew."""
-        largest, self._largest = self._largest, 0.0
-        return round(largest * 1000, 2)
+    def take(self) -> list[float]:
+        """Return the percentiles in milliseconds, not a number where there was no sample, and begin anew."""
+        samples = sorted(self._samples)
+        self._samples.clear()
+        if not samples:
+            return [math.nan] * len(PERCENTILES)
+        return [round(samples[math.ceil(len(samples) * p / 100) - 1] * 1000, 2) for p in PERCENTILES]
 
 
 class Rates:
@@ -133,7 +147,7 @@ class Rates:
             ring[place] = values[name]
         self._samples += 1
         if self._live.watched:
-            self._live.publish("rates", {"time": timestamp(time.time()), "values": values})
+            self._live.publish("rates", {"time": timestamp(time.time()), "values": values, "links": self._links()})
 
     def _values(self) -> dict[str, float]:
         totals = dict.fromkeys((*_COUNTED, "acknowledged", "unanswered"), 0)
@@ -146,6 +160,7 @@ class Rates:
         before, self._before = self._before or totals, totals
         held = self._held()
         queue = max(self._stored["queue"], held.recipients)
+        latencies = (("storedIn", self.stored_in), ("handedIn", self.handed_in), ("toldIn", self.told_in))
         return {
             **{name: float(totals[name] - before[name]) for name in totals},
             **{name: round(value, 1) for name, value in self._stored.items()},
@@ -153,14 +168,35 @@ class Rates:
             "callbacks": float(held.callbacks),
             "failingEndpoints": float(sum(failing for _, failing, _, _ in held.endpoints)),
             "room": float(sum(held.rooms.values())),
-            "storedIn": self.stored_in.take(),
-            "handedIn": self.handed_in.take(),
-            "toldIn": self.told_in.take(),
+            **{
+                f"{name}P{percent}": value
+                for name, latency in latencies
+                for percent, value in zip(PERCENTILES, latency.take(), strict=True)
+            },
         }
 
-    def view(self, step: int) -> dict[str, Any]:
-        """Return all series, oldest first, at ``step`` seconds (1 or 60) a point, as far back as there are samples."""
-        count = min(self._samples, SECONDS)
+    def _links(self) -> list[dict[str, Any]]:
+        """Return each carrier with its room, and its links where it has some."""
+        held = self._held()
+        return [
+            {
+                "carrier": name,
+                "room": room,
+                "links": [
+                    {"link": link.place, "bound": link.bound, "pending": link.pending, "window": link.window}
+                    for link in held.links
+                    if link.carrier == name
+                ],
+            }
+            for name, room in held.rooms.items()
+        ]
+
+    def view(self, step: int, last: int = SECONDS) -> dict[str, Any]:
+        """Return the last points of all series, oldest first, at ``step`` seconds (1 or 60) a point.
+
+        ``last`` is how many points at most; there are as many as the node has samples of the last hour.
+        """
+        count = min(self._samples, SECONDS, last * step)
         first = self._samples - count
         series = {}
         for name, ring in self._rings.items():
@@ -173,7 +209,7 @@ class Rates:
                 {"name": name, "help": line.help, "unit": line.unit, "values": series[name]}
                 for name, line in SERIES.items()
             ],
-            "links": [{"carrier": name, "room": room} for name, room in self._held().rooms.items()],
+            "links": self._links(),
         }
 
 
@@ -183,6 +219,10 @@ def _grouped(values: Sequence[float], step: int, *, largest: bool) -> list[float
     end = len(values)
     while end > 0:
         part = values[max(0, end - step) : end]
-        grouped.append(max(part) if largest else round(sum(part) / len(part), 2))
+        known = [value for value in part if not math.isnan(value)]
+        if not known:
+            grouped.append(math.nan)
+        else:
+            grouped.append(max(known) if largest else round(sum(known) / len(known), 2))
         end -= step
     return grouped[::-1]

@@ -1,16 +1,22 @@
 """The calls of the admin API that show something."""
 
+from typing import Any
+
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from passband.admin.answers import BadRequest, answer, number, problem, read
+from passband.admin.answers import BadRequest, answer, callback_key, choice, number, problem, read
+from passband.admin.entries import FLIGHT_STATES, TOLD_STATES
 from passband.admin.panel import Panel
+from passband.admin.rates import SECONDS
 from passband.admin.segments import MOST_CHARACTERS, explain
-from passband.domain.event import SLOTS
+from passband.admin.waiting import until_there
+from passband.domain.event import EventKind
+from passband.domain.message import Direction
 
 
-class Text(msgspec.Struct):
+class Text(msgspec.Struct, forbid_unknown_fields=True):
     text: str
 
 
@@ -25,8 +31,19 @@ async def messages(panel: Panel, request: Request) -> Response:
     limit = number(request, "limit", 200, 10_000)
     id_, wanted = query.get("id", ""), query.get("number", "")
     cursor = panel.live.cursor
-    found = panel.journal.find(
-        number=wanted, id_=id_, tag=query.get("tag", ""), state=query.get("state", ""), limit=limit
+    state = choice(request, "state", FLIGHT_STATES)
+    direction = choice(request, "direction", list(Direction))
+    found = await until_there(
+        panel,
+        request,
+        lambda: panel.journal.find(
+            number=wanted,
+            id_=id_,
+            tag=query.get("tag", ""),
+            state=state,
+            direction=direction,
+            limit=limit,
+        ),
     )
     known = {(one["account"], one["id"]) for one in found}
     stored = await panel.search(id_=id_, number=wanted) if id_ or wanted else []
@@ -34,6 +51,7 @@ async def messages(panel: Panel, request: Request) -> Response:
         {
             "live": cursor,
             "messages": found,
+            "counts": panel.journal.counts(),
             "stored": [one for one in stored if (one.account, one.id) not in known],
             "skipped": panel.journal.skipped,
         }
@@ -54,24 +72,29 @@ async def message(panel: Panel, request: Request) -> Response:
 
 
 async def callbacks(panel: Panel, request: Request) -> Response:
+    """Answer with the endpoints, and the callbacks that match all that is asked for, newest first."""
     panel.live.touch()
-    wanted, id_ = request.query_params.get("state", ""), request.query_params.get("id", "")
+    state, kind = choice(request, "state", TOLD_STATES), choice(request, "type", list(EventKind))
+    id_ = request.query_params.get("id", "")
     limit = number(request, "limit", 200, 10_000)
     cursor = panel.live.cursor
-    found = []
-    for told in reversed(panel.journal.told.values()):
-        if (not wanted or told.state == wanted) and id_ in told.callback.message.id:
-            found.append(told.view(brief=True))
-            if len(found) == limit:
-                break
+
+    def look() -> list[dict[str, Any]]:
+        found = []
+        for told in reversed(panel.journal.told.values()):
+            if state in ("", told.state) and kind in ("", told.kind) and id_ in told.callback.message.id:
+                found.append(told.view(brief=True))
+                if len(found) == limit:
+                    break
+        return found
+
+    found = await until_there(panel, request, look)
     return answer({"live": cursor, "endpoints": panel.endpoints(), "callbacks": found})
 
 
 async def callback(panel: Panel, request: Request) -> Response:
-    path = request.path_params
-    if not (path["n"].isdecimal() and path["slot"].isdecimal()):
-        raise BadRequest(f"n must be a number, slot one from 0 to {max(SLOTS.values())}")
-    told = panel.journal.told.get(((path["account"], path["id"], int(path["n"])), int(path["slot"])))
+    account, id_, n, slot = callback_key(request)
+    told = panel.journal.told.get(((account, id_, n), slot))
     return answer(told.view()) if told else problem(404, "no such callback is on its way, or lately was")
 
 
@@ -80,7 +103,8 @@ async def rates(panel: Panel, request: Request) -> Response:
     step = number(request, "step", 60, 60)
     if step not in (1, 60):
         raise BadRequest("step must be 1 or 60")
-    return answer({"live": panel.live.cursor, **panel.rates.view(step)})
+    last = number(request, "last", SECONDS, SECONDS)
+    return answer({"live": panel.live.cursor, **panel.rates.view(step, last), "endpoints": panel.endpoints()})
 
 
 async def segments(panel: Panel, request: Request) -> Response:

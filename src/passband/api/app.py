@@ -25,12 +25,12 @@ Handler = Callable[[Account, str, Scope, Receive, Send], Awaitable[None]]
 class Resource(NamedTuple):
     """What lies at ``/users/{accountId}/<name>``: a handler for each method.
 
-    With ``below`` it takes every path below its name too, else only one slash after it. The handler is given what
-    follows the name's slash, as sent. ``body_limit`` is in octets.
+    ``below`` are those for paths below its name; without any it takes only one slash after it. The handler is given
+    what follows the name's slash, as sent. ``body_limit`` is in octets.
     """
 
     methods: Mapping[str, Handler]
-    below: bool = False
+    below: Mapping[str, Handler] | None = None
     body_limit: int = MAX_BODY_OCTETS
 
 
@@ -79,11 +79,12 @@ class Api:
         authorization = header(scope, b"authorization")
         account = await self._authenticator.account(authorization, _decoded(account_id), scope["client"][0])
         resource = self._resources.get(_decoded(name or b""))
-        if resource is None or (rest and not resource.below):
+        methods = None if resource is None else resource.below if rest else resource.methods
+        if methods is None:
             raise UnknownPath
-        handler = resource.methods.get(scope["method"])
+        handler = methods.get(scope["method"])
         if handler is None:
-            raise MethodNotAllowed(scope["method"], tuple(resource.methods))
+            raise MethodNotAllowed(scope["method"], tuple(methods))
         await handler(account, rest.decode("ascii") if rest else "", scope, receive, send)
 
     def _mounted(self, scope: Scope) -> App | None:

@@ -49,8 +49,8 @@ _NOBODY = User("", f"scrypt:{'00' * 16}:{'00' * 32}")
 class Authenticator:
     """Knows which accounts a pair of user name and password opens.
 
-    ``directory`` is asked on every request; when it returns another one, all that was known is forgotten. Passwords are
-    not kept: what is known is kept under a digest with a key of this process.
+    ``directory`` is asked on every request; when it returns one with other users, all that was known is forgotten.
+    Passwords are not kept: what is known is kept under a digest with a key of this process.
     """
 
     def __init__(self, directory: Callable[[], Directory]) -> None:
@@ -70,10 +70,21 @@ class Authenticator:
         """Return the accounts that a credential opens, None if it must be worked on first."""
         directory = self._directory()
         if directory is not self._seen:
-            self._seen = directory
-            self._users, self._nobody = _by_name(directory)
-            self._known, self._refused, self._under_way = {}, {}, {}
+            self._renew(directory)
         return self._known.get(self._digest(authorization))
+
+    def _renew(self, directory: Directory) -> None:
+        """Obey another directory. Where it has the same users, nobody's password is worked on again."""
+        if _secrets(directory) == _secrets(self._seen):
+            self._known = {
+                digest: {account: directory.accounts[account] for account in accounts}
+                for digest, accounts in self._known.items()
+            }
+        else:
+            self._known, self._refused = {}, {}
+        self._seen = directory
+        self._users, self._nobody = _by_name(directory)
+        self._under_way = {}
 
     async def account(self, authorization: bytes | None, account: str, address: str) -> Account:
         """Return the account in whose name the request speaks.
@@ -172,6 +183,10 @@ def _by_name(directory: Directory) -> tuple[dict[bytes, list[tuple[User, Account
             users.setdefault(user.name.encode(), []).append((user, account))
     hashed = any(_is_hashed(user) for several in users.values() for user, _ in several)
     return users, [(_NOBODY, None)] if hashed else ()
+
+
+def _secrets(directory: Directory) -> Mapping[str, tuple[User, ...]]:
+    return {account.id: account.users for account in directory.accounts.values()}
 
 
 def _is_hashed(user: User) -> bool:

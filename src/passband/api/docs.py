@@ -74,7 +74,7 @@ def render(document: Document) -> str:
     ]
     base = document["servers"][0]["url"]
     for path, item in document["paths"].items():
-        for method in ("post", "get"):
+        for method in ("post", "put", "get", "head", "delete"):
             if method in item:
                 parts += _operation(document, f"{method.upper()} {base}{path}", item[method])
     parts.append("<h2>Values</h2>")
@@ -93,7 +93,7 @@ def _operation(document: Document, heading: str, operation: Document) -> list[st
     if "parameters" in operation:
         rows = [
             (f"<code>{escape(p['name'])}</code>", _type(p["schema"]), escape(p.get("description", "")))
-            for p in operation["parameters"]
+            for p in (_resolve(document, found) for found in operation["parameters"])
         ]
         parts += ["<h3>Parameters</h3>", *_table(("name", "type", "meaning"), rows)]
     parts.append("<h3>Answers</h3>")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from passband.api.asgi import App, BodyTooLarge, Headers, Message, Scope
+from passband.api.asgi import App, BodyTooLarge, ClientGone, Headers, Message, Scope
 
 if TYPE_CHECKING:
     from passband.api.connection import Connection
@@ -118,6 +118,8 @@ class Exchange:
             await app(self.scope, self.receive, self.send)
         except BodyTooLarge:
             await self._fail(413)
+        except ClientGone:
+            pass  # nobody is left to answer
         except Exception as error:
             _log.error("an application failed", path=self.scope["path"], exc_info=error)
             await self._fail(500)
@@ -160,10 +162,15 @@ class Exchange:
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
-        """Take the next part of the response. The head goes out together with the first piece of the body."""
+        """Take the next part of the response. The head goes out together with the first piece of the body.
+
+        Where the client is gone it is dropped; ClientGone is raised if more was to come: nobody needs to make it.
+        """
         if self._connection.stalled:
             await self._connection.drained()
         if self.gone:
+            if message.get("more_body"):
+                raise ClientGone
             return
         if self._head is None:
             if message["type"] != "http.response.start":

@@ -14,7 +14,7 @@ import msgspec
 from passband.api.app import Resource
 from passband.api.asgi import JSON, ClientGone, Receive, Scope, Send, answer, header
 from passband.domain.account import Account
-from passband.domain.errors import InvalidRequest, MethodNotAllowed
+from passband.domain.errors import InvalidRequest
 from passband.media import MAX_FIELD_OCTETS, Media, MediaStore, MediaTooLarge, RangeNotSatisfiable
 from passband.media.names import check_name, media_url, name_from_path
 
@@ -39,7 +39,7 @@ class _Media:
         self._limit = limit
 
     async def put(self, account: Account, rest: str, scope: Scope, receive: Receive, send: Send) -> None:
-        name = _name(rest, scope)
+        name = name_from_path(rest)
         announced = header(scope, b"content-length")
         if announced is not None and int(announced) > self._limit:
             raise MediaTooLarge
@@ -55,13 +55,10 @@ class _Media:
         await _no_content(send)
 
     async def delete(self, account: Account, rest: str, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._store.delete(account.id, _name(rest, scope))
+        await self._store.delete(account.id, name_from_path(rest))
         await _no_content(send)
 
     async def get(self, account: Account, rest: str, scope: Scope, receive: Receive, send: Send) -> None:
-        if not rest:
-            await self._list(account, scope, send)
-            return
         name = name_from_path(rest)
         first, last = _range(header(scope, b"range"))
         try:
@@ -81,14 +78,11 @@ class _Media:
             await answer(send, 416, ((b"content-range", b"bytes */%d" % error.octets),), b"")
 
     async def head(self, account: Account, rest: str, scope: Scope, receive: Receive, send: Send) -> None:
-        if not rest:
-            await self._list(account, scope, send)
-            return
         media = await self._store.stat(account.id, name_from_path(rest), self._now())
         await send({"type": "http.response.start", "status": 200, "headers": _headers(media, media.octets)})
         await send({"type": "http.response.body", "body": b""})
 
-    async def _list(self, account: Account, scope: Scope, send: Send) -> None:
+    async def list(self, account: Account, rest: str, scope: Scope, receive: Receive, send: Send) -> None:
         after = _after(header(scope, b"continuation-token"))
         found = await self._store.list(account.id, after, PAGE_ITEMS + 1, self._now())
         items = [
@@ -111,15 +105,8 @@ def media_resource(store: MediaStore, now: Callable[[], float], public_url: str,
     ``public_url`` is as for ``create_app``; ``limit`` is in octets of one upload.
     """
     media = _Media(store, now, public_url, limit)
-    methods = {"GET": media.get, "HEAD": media.head, "PUT": media.put, "DELETE": media.delete}
-    return Resource(methods, below=True, body_limit=limit)
-
-
-def _name(rest: str, scope: Scope) -> str:
-    """Return the name of the file that is written to. Raises MethodNotAllowed where it is the list."""
-    if not rest:
-        raise MethodNotAllowed(scope["method"], ("GET", "HEAD"))
-    return name_from_path(rest)
+    files = {"GET": media.get, "HEAD": media.head, "PUT": media.put, "DELETE": media.delete}
+    return Resource({"GET": media.list, "HEAD": media.list}, below=files, body_limit=limit)
 
 
 def _field(scope: Scope, name: bytes) -> str | None:

@@ -39,7 +39,7 @@ from passband.bench.processes import (
 )
 
 STEADY_RATE = 1000.0
-STEADY_SECONDS = 8
+STEADY_SECONDS = 8  # at most: with few messages it posts no more than that many
 
 
 class Figures(msgspec.Struct):
@@ -115,10 +115,11 @@ def _plan(**fields: Any) -> Callable[[list[int], int], Plan]:
 
 
 def _parts(messages: int, connections: int) -> list[Part]:
+    steady = min(messages, int(STEADY_RATE * STEADY_SECONDS))
     return [
         Part("accept only", _plan(count=messages, connections=connections, callbacks=False)),
         Part("the whole path", _plan(count=messages, connections=connections)),
-        Part("1,000/s", _plan(count=int(STEADY_RATE * STEADY_SECONDS), connections=connections, rate=STEADY_RATE)),
+        Part("1,000/s", _plan(count=steady, connections=connections, rate=STEADY_RATE)),
         Part("a backlog of callbacks", _plan(count=messages, connections=connections, backlog=True)),
     ]
 

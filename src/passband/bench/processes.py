@@ -1,7 +1,11 @@
-"""The processes that a benchmark starts and ends: nodes, application and carrier; and the store that they share."""
+"""The processes that a benchmark starts and ends: nodes, application and carrier; and the store that they share.
+
+All of them end with the benchmark, even where it is killed (``tether``).
+"""
 
 import asyncio
 import contextlib
+import functools
 import os
 import secrets
 import signal
@@ -76,6 +80,23 @@ class NodeFailed(OwnFault):
     """What was to be measured did not start."""
 
 
+@functools.cache
+def _tether() -> int:
+    """Return the end that children have of a pipe that this process holds open as long as it lives."""
+    for_children, _ = os.pipe()
+    return for_children
+
+
+async def _start(
+    module: str, *arguments: str, stdin: int | None = None, stdout: int | None = None, stderr: int | None = None
+) -> asyncio.subprocess.Process:
+    """Run one of our modules until it ends, or this process does."""
+    command = (sys.executable, "-m", "passband.bench.tether", str(_tether()), module, *arguments)
+    return await asyncio.create_subprocess_exec(
+        *command, stdin=stdin, stdout=stdout, stderr=stderr, pass_fds=[_tether()]
+    )
+
+
 @contextlib.asynccontextmanager
 async def empty_store(url: str | None, folder: Path) -> AsyncIterator[str]:
     """Yield the URL of a store with nothing in it: a SQLite file in ``folder``, or a new schema of this PostgreSQL.
@@ -103,10 +124,9 @@ async def carrier(*, smpp: bool) -> AsyncIterator[str]:
         yield SIMULATOR
         return
     port = free_port()
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "passband", "smsc", "--port", str(port), "--delay", "0"),
-        stderr=asyncio.subprocess.DEVNULL,
-    )
+    silence = asyncio.subprocess.DEVNULL
+    arguments = ("smsc", "--port", str(port), "--delay", "0")
+    process = await _start("passband", *arguments, stdout=silence, stderr=silence)
     try:
         await _until_listening(port, process)
         yield SMPP.format(port=port)
@@ -153,7 +173,7 @@ async def node(folder: Path, store: str, port: int, endpoint: int, carrier: str)
         )
     )
     started = time.monotonic()
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "passband", "serve", "--config", str(file))
+    process = await _start("passband", "serve", "--config", str(file))
     try:
         await _until_ready(port, process)
         yield process.pid, time.monotonic() - started
@@ -175,9 +195,7 @@ async def _until_ready(port: int, process: asyncio.subprocess.Process) -> None:
 
 async def play(module: str, what: Plan | Backlog) -> bytes:
     """Run one of our modules in a process of its own, give it its part, and return what it says."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
+    process = await _start(module, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
     out, _ = await process.communicate(msgspec.json.encode(what))
     if process.returncode:
         raise NodeFailed(f"{module} failed; its messages are above")

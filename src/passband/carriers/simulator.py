@@ -36,13 +36,15 @@ class Plan(msgspec.Struct, frozen=True):
 
     ``code`` is the delivery error code that it fails with, 0: it is delivered. ``delay`` is how long after the outcome
     its receipts come, in seconds; None: the carrier's. ``receipts`` is how often each receipt comes: 0 it is lost, 2
-    it is repeated. With ``early`` the receipts come before the outcome.
+    it is repeated. With ``early`` the receipts come before the outcome; with ``slow`` the handset has the message only
+    when they are due.
     """
 
     code: int = 0
     delay: float | None = None
     receipts: int = 1
     early: bool = False
+    slow: bool = False
 
 
 DELIVERED = Plan()
@@ -67,13 +69,14 @@ class _Batch(msgspec.Struct):
     """A report, and what follows once it is durable.
 
     ``later`` are the receipts to come by their delay, ``held`` the segments and receipts that are done with.
-    ``arrived`` are the recipients whose handsets have the message now.
+    ``arrived`` are the recipients whose handsets have the message now, ``arriving`` those to come by their delay.
     """
 
     report: Report
     later: dict[float, list[Receipt]]
     held: int
     arrived: list[Recipient]
+    arriving: dict[float, list[Recipient]]
 
 
 class SimulatorCarrier:
@@ -127,7 +130,7 @@ class SimulatorCarrier:
         self._references = itertools.count(1)
         self._submitted: deque[Submission] = deque()
         self._late: list[tuple[Recipient, Outcome]] = []  # their receipts came early
-        self._due: list[tuple[float, int, list[Receipt]]] = []  # a heap, by the moment
+        self._due: list[tuple[float, int, list[Receipt], list[Recipient]]] = []  # a heap, by the moment
         self._sequence = itertools.count()
         self._batch: _Batch | None = None  # under way, or to be reported again
         self._held = 0
@@ -212,7 +215,7 @@ class SimulatorCarrier:
 
     def _next_batch(self, now: float) -> _Batch | None:
         outcomes, self._late = self._late, []
-        batch = _Batch(Report(), {}, 0, [])
+        batch = _Batch(Report(), {}, 0, [], {})
         receipts: list[Receipt] = []
         while self._submitted and batch.held < BATCH:
             submission = self._submitted.popleft()
@@ -220,10 +223,11 @@ class SimulatorCarrier:
             for recipient in submission.recipients:
                 self._decide(recipient, outcomes, receipts, batch)
         while self._due and len(receipts) < BATCH and (self._steps.stopping or self._due[0][0] <= now):
-            due = heapq.heappop(self._due)[2]
+            _, _, due, arriving = heapq.heappop(self._due)
             receipts += due
             batch.held += len(due)
-        if not (outcomes or receipts):
+            batch.arrived += arriving
+        if not (outcomes or receipts or batch.arrived):
             return None
         batch.report = Report(outcomes, receipts)
         return batch
@@ -240,8 +244,9 @@ class SimulatorCarrier:
         code = plan.code
         message = recipient.message
         is_sms = message.kind is Kind.SMS
+        delay = self._delay if plan.delay is None else plan.delay
         if not code and self.on_delivered is not None:
-            batch.arrived.append(recipient)
+            (batch.arriving.setdefault(delay, []) if plan.slow else batch.arrived).append(recipient)
         awaited = self._receipts and (is_sms or self._receipts_for(recipient))
         if code and not awaited:
             outcomes.append((recipient, Rejected(code)))
@@ -259,7 +264,6 @@ class SimulatorCarrier:
             coming = receipts
         else:
             outcomes.append((recipient, outcome))
-            delay = self._delay if plan.delay is None else plan.delay
             coming = batch.later.setdefault(delay, [])
         for _ in range(plan.receipts):
             coming += [Receipt(self.name, (ref,), recipient.number, code) for ref in refs]
@@ -267,8 +271,9 @@ class SimulatorCarrier:
     def _follow(self, batch: _Batch) -> None:
         """Do what a batch was waiting for until it was durable."""
         now = self._clock.now()
-        for delay, receipts in batch.later.items():
-            heapq.heappush(self._due, (now + delay, next(self._sequence), receipts))
+        for delay in batch.later.keys() | batch.arriving.keys():
+            receipts, arriving = batch.later.get(delay, []), batch.arriving.get(delay, [])
+            heapq.heappush(self._due, (now + delay, next(self._sequence), receipts, arriving))
             self._held += len(receipts)
         self._held -= batch.held
         if batch.arrived and self.on_delivered is not None:

@@ -12,7 +12,14 @@ from msgspec import UNSET
 
 from passband.carriers.mm4.profile import DeliveredOn
 from passband.carriers.smpp.settings import ExtraTlv
-from passband.config.settings import AccountSettings, ApplicationSettings, Mm4Settings, Settings, SmppSettings
+from passband.config.settings import (
+    AccountSettings,
+    ApplicationSettings,
+    Mm4Settings,
+    NumberSettings,
+    Settings,
+    SmppSettings,
+)
 from passband.domain.routing import ON_NET
 
 Named = tuple[str, Any]  # the path of a setting, and its value
@@ -96,15 +103,23 @@ def _check_account(path: str, account: AccountSettings, carriers: Collection[Any
     yield from _taken_twice("name", [(place, user.name) for place, user in _each(f"{path}.users", account.users)])
     yield from _taken_twice("id", [(place, application.id) for place, application in applications])
     for place, application in applications:
-        yield from _check_application(place, application)
+        yield from check_application(place, application)
     identifiers = _known(account.applications, "id")
     what = f"application of account {account.id!r}" if not _unread(account.id) else "application of this account"
     for place, own in _each(f"{path}.numbers", account.numbers):
-        yield from _refers(f"{place}.application", own.application, what, identifiers)
-        yield from _refers(f"{place}.carrier", own.carrier, "carrier", carriers)
+        yield from check_number(place, own, what, identifiers, carriers)
 
 
-def _check_application(path: str, application: ApplicationSettings) -> Iterator[str]:
+def check_number(
+    path: str, own: NumberSettings, what: str, applications: Collection[Any], carriers: Collection[Any]
+) -> Iterator[str]:
+    """Yield what is wrong with what a number refers to; ``what`` says whose ``applications`` these are."""
+    yield from _refers(f"{path}.application", own.application, what, applications)
+    yield from _refers(f"{path}.carrier", own.carrier, "carrier", carriers)
+
+
+def check_application(path: str, application: ApplicationSettings) -> Iterator[str]:
+    """Yield what is wrong between the settings of one application."""
     for what in ("url", "credentials"):
         for direction in ("inbound", "outbound"):
             both = (getattr(application, f"callback_{what}"), getattr(application, f"{direction}_{what}"))

@@ -18,7 +18,9 @@ Tree = dict[str, Any]
 PREFIX = "PASSBAND_"
 # Names that are no settings: what the commands read for themselves, and what Kubernetes gives every container beside a
 # service called "passband".
-_RESERVED = re.compile("PASSBAND_(CONFIG|SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT|PORT_[0-9]+_(TCP|UDP)(_[A-Z]+)?)")
+_RESERVED = re.compile(
+    "PASSBAND_(CONFIG|ADMIN_URL|SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT|PORT_[0-9]+_(TCP|UDP)(_[A-Z]+)?)"
+)
 
 
 class Variable(NamedTuple):

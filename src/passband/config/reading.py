@@ -5,6 +5,7 @@ this package while there is one.
 """
 
 import difflib
+import functools
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -30,7 +31,7 @@ def build(tree: Tree, folder: Path, environ: Mapping[str, str], faults: Iterable
 
     ``folder`` is where relative paths begin; ``environ`` holds the secrets that are named as ``…_env``.
     """
-    reader = _Reader(folder, environ)
+    reader = Reader(folder, environ)
     settings: Settings = reader.table(Settings, tree, ())
     found = [*faults, *reader.faults, *check(settings)]
     if found:
@@ -38,11 +39,13 @@ def build(tree: Tree, folder: Path, environ: Mapping[str, str], faults: Iterable
     return settings
 
 
-class _Reader:
+class Reader:
     """Reads values by the annotations of the tree of settings; gathers faults."""
 
-    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, environ: Mapping[str, str], *, secrets_from_elsewhere: bool = True) -> None:
+        """``secrets_from_elsewhere`` tells whether ``…_env`` and ``…_file`` may say where a secret is."""
         self.faults: list[str] = []
+        self._from_elsewhere = secrets_from_elsewhere
         self._folder = folder
         self._environ = environ
 
@@ -50,8 +53,8 @@ class _Reader:
         """Return a table of the file as ``struct``; what is wrong with it is added to ``faults``, and is UNSET here."""
         if not isinstance(value, dict):
             return self._wrong(steps, f"must be a table, not {_kind(value)}", value, shown=False)
-        fields = typing.get_type_hints(struct, include_extras=True)
-        secrets = {name for name, annotation in fields.items() if _is_secret(annotation)}
+        fields = _annotations(struct)
+        secrets = {name for name, annotation in fields.items() if self._from_elsewhere and _is_secret(annotation)}
         table: Tree = value
         known = [*fields, *(f"{name}_{source}" for name in secrets for source in ("env", "file"))]
         for key in table:
@@ -168,6 +171,11 @@ class _Reader:
             self.faults.append(_no_such(name, PREFIX + "__".join(parts) if near else "", known))
         if not variables:
             self.faults.append(_no_such(path((*steps, key)), near[0] if near else "", known))
+
+
+@functools.cache
+def _annotations(struct: type[Table]) -> Mapping[str, Any]:
+    return typing.get_type_hints(struct, include_extras=True)
 
 
 def path(steps: Steps) -> str:

@@ -147,6 +147,7 @@ class Mm4Settings(CarrierSettings, frozen=True, kw_only=True):
     content_types: tuple[ContentType, ...] | None = None
     ack_request: Flag = True
     delivery_report: Flag = True
+    send_delivery_reports: Flag = True
     mms_delivered_on: Annotated[DeliveredOn, one_of(DeliveredOn)] = DeliveredOn.FORWARD_RES
     listen: Listen
     listen_certificate: File | None = None
@@ -223,6 +224,9 @@ class SmppSettings(CarrierSettings, frozen=True, kw_only=True):
     enquire_link: Seconds = 30.0
     enquire_link_timeout: Seconds = 10.0
     response_timeout: Seconds = 60.0
+    write_timeout: Seconds = 30.0
+    pdu_timeout: Seconds = 10.0
+    unbind_timeout: Seconds = 5.0
     drain_timeout: Seconds = 10.0
     reconnect_min: Annotated[float, number("seconds", 0, 3600)] = 0.0
     international: NumberKind = TonNpi(1, 1)
@@ -254,6 +258,8 @@ class SmppSettings(CarrierSettings, frozen=True, kw_only=True):
     more_messages: Flag = False
     send_validity: Flag = False
     extra_tlvs: tuple[ExtraTlvSettings, ...] = ()
+    user_message_reference: Flag = False
+    max_pdu: Annotated[int, whole("octets", 4096, 1_000_000)] = 70_000
     mo_concat_timeout: Annotated[float, number("seconds", 1, 86_400)] = 600.0
 
     def profile(self) -> SmppProfile:
@@ -355,6 +361,9 @@ class NumberSettings(Table, frozen=True, kw_only=True):
     rate: Rate | None = None
     enabled: Flag = True
 
+    def value(self, account: str) -> Number:
+        return Number(self.number, account, self.application, self.carrier, self.rate, self.enabled)
+
 
 class AccountSettings(Table, frozen=True, kw_only=True):
     id: Identifier
@@ -372,10 +381,7 @@ class AccountSettings(Table, frozen=True, kw_only=True):
             id=self.id,
             users=tuple(User(user.name, str(user.password)) for user in self.users),
             applications={application.id: application.value() for application in self.applications},
-            numbers={
-                own.number: Number(own.number, self.id, own.application, own.carrier, own.rate, own.enabled)
-                for own in self.numbers
-            },
+            numbers={own.number: own.value(self.id) for own in self.numbers},
             rate=self.rate,
             queue_seconds=self.queue_seconds,
             mms_receipts=self.mms_receipts,

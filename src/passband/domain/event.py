@@ -70,6 +70,10 @@ class Callback(msgspec.Struct, frozen=True, gc=False):
         return Endpoint(self.message.account, self.application, self.message.direction)
 
     @property
+    def key(self) -> "CallbackKey":
+        return CallbackKey(self.message.account, self.message.id, self.n, self.kind)
+
+    @property
     def description(self) -> str:
         """The informative text of the event (Callbacks, section 5)."""
         if self.kind is EventKind.FAILED:
@@ -88,6 +92,15 @@ _DESCRIPTIONS = {
     EventKind.SENT: "Message sent to carrier",
     EventKind.DELIVERED: "ok",
 }
+
+
+class CallbackKey(msgspec.Struct, frozen=True, gc=False):
+    """What names one callback: the message, the recipient's place in it, and what is told of that."""
+
+    account: str
+    message: str
+    n: int
+    kind: EventKind
 
 
 class Endpoint(msgspec.Struct, frozen=True, gc=False):

@@ -44,7 +44,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
 
     ``to`` holds all recipients in the order of the request. ``text`` is empty once a carrier has taken the message.
     ``length`` counts the code points that the text had. ``segment_count`` is 1 for an MMS. ``priority`` and ``tag`` are
-    None where the request had none.
+    None where the request had none. An inbound message's ``tag`` is its carrier's note, which nobody else is shown.
     """
 
     account: str

@@ -91,7 +91,9 @@ class Submission(msgspec.Struct, frozen=True, gc=False):
 class Receipt(msgspec.Struct, frozen=True, gc=False):
     """A carrier's later word on one segment.
 
-    ``refs`` are the identifiers under which the segment may be known, the likeliest first. ``number`` is the recipient
+    ``refs`` are the identifiers under which the segment may be known, the likeliest first. ``pair`` is what a
+    segment between these two numbers is known by that has no identifier: it counts if the others match nothing and
+    exactly one recipient is known by it, and is not kept for later ones. ``number`` is the recipient
     that the receipt claims to be about; one that does not match is a forgery. ``code`` is 0 for a delivered segment.
     ``otherwise`` is the message that it is if it matches nothing: a text may only look like a receipt.
     """
@@ -101,6 +103,7 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):
     number: str
     code: int
     otherwise: "Inbound | None" = None
+    pair: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -131,7 +134,10 @@ class Inbound(msgspec.Struct, frozen=True, gc=False):
 
     ``to`` are all its recipients, ours and foreign; ``told`` are those of ours that it is for, without any it is for
     all of ours. ``ref`` is the carrier's identifier, by which repeats within a day are known; None where the carrier
-    has none. ``attachments`` are its files; once these are durable, ``kept`` tells by account where they are.
+    has none. Then ``digest`` is what is equal in repeats, by which they are known only where there is reason to expect
+    one: a ``Doubt``, or the end of the node that took the first; empty: it does not come again. ``attachments`` are its
+    files; once these are durable, ``kept`` tells by account where they are. ``note`` is for the carrier itself, which
+    gets it back once an application has taken the message.
     """
 
     carrier: str
@@ -142,9 +148,18 @@ class Inbound(msgspec.Struct, frozen=True, gc=False):
     segment_count: int = 1
     media: tuple[str, ...] = ()
     ref: str | None = None
+    digest: str = ""
     told: tuple[str, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     kept: Mapping[str, Kept] = {}
+    note: str | None = None
+
+
+class Doubt(msgspec.Struct, frozen=True, gc=False):
+    """The carrier may not know that we have the message with this ``digest``: if it comes again soon it is a repeat."""
+
+    carrier: str
+    digest: str
 
 
 class Part(msgspec.Struct, frozen=True, gc=False):
@@ -180,3 +195,4 @@ class Report(msgspec.Struct, frozen=True, gc=False):
     inbound: Sequence[Inbound] = ()
     parts: Sequence[Part] = ()
     answers: Sequence[Answer] = ()
+    doubts: Sequence[Doubt] = ()

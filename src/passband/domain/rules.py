@@ -191,7 +191,7 @@ class Rules:
                 text=inbound.text,
                 length=len(inbound.text),
                 media=inbound.media if kept is None else (*inbound.media, *kept.media),
-                tag=None,
+                tag=inbound.note,
                 priority=None,
                 expires_at=None,
                 segment_count=inbound.segment_count if inbound.kind is Kind.SMS else 1,

@@ -1,20 +1,22 @@
 """Attachments: the files of an MMS, fetched when it leaves the queue, and kept in memory until its carrier has it.
 
-Rule: nothing is fetched for a carrier that could not take it, and nothing before there is memory for it (``turns``).
+Rule: nothing is fetched for a carrier that could not take it, and nothing before there is memory for it (``turns``);
+what a further attempt may need is not fetched again, as long as there is memory for it (``kept_files``).
 Text messages never come here.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import unquote, urlsplit
 
 from passband.clock import Clock
 from passband.domain import number as numbers
 from passband.domain.errors import PassbandError, StoreUnavailable
-from passband.domain.message import Message
-from passband.domain.report import Attachment, Submission
+from passband.domain.message import Message, Recipient
+from passband.domain.report import Attachment, Outcome, Submission
 from passband.fetch import ErrorKind, Fetcher, Response
+from passband.flow.kept_files import KeptFiles
 from passband.flow.turns import MOST_HELD_OCTETS, Turns
 from passband.media import BadMediaName, MediaNotFound, MediaStore
 from passband.media.names import name_from_path
@@ -25,6 +27,8 @@ UNAVAILABLE, TOO_LARGE, TYPE_REFUSED = 4410, 4411, 4412
 
 MESSAGE_OCTETS = 3_932_160  # all files of one message together, as of one upload (Semantics, section 5)
 TOLL_FREE_OCTETS = 525 * 1024
+
+KEPT_SHARE = 4  # what waits for a further attempt has at most this part of the budget, on top of it
 
 WAITS = (1.0, 4.0, 10.0)  # between tries; with the time of each, a message's files are there within a minute or not
 TRY_SECONDS = 15.0
@@ -79,6 +83,7 @@ class Attachments:
         self._max_octets = max_octets
         self._limits = limits
         self.turns = Turns(self._most, most_held=most_held, released=released)
+        self.kept = KeptFiles(most_held // KEPT_SHARE)
 
     def _most(self, carrier: str, message: Message) -> int:
         return min(len(message.media) * self._max_octets, self._limit(carrier, message))
@@ -96,6 +101,10 @@ class Attachments:
         message = submission.recipients[0].message
         if not message.media:
             return submission
+        kept = self.kept.take(carrier, submission)
+        if kept is not None:
+            self.turns.shrink(submission, sum(len(attachment.octets) for attachment in kept))
+            return Submission(submission.recipients, kept)
         total = _Total(self._limit(carrier, message))
         tasks = [asyncio.create_task(self._file(message.account, url, total)) for url in message.media]
         try:
@@ -111,6 +120,16 @@ class Attachments:
             attachments.append(Attachment(safe, content_type, octets, index))
         self.turns.shrink(submission, total.octets)
         return Submission(submission.recipients, tuple(attachments))
+
+    def settled(self, outcomes: Sequence[tuple[Recipient, Outcome]]) -> None:
+        """Let go of the files of these, now that their outcomes are durable, but for those that may come again."""
+        self.turns.settled(outcomes)
+        self.kept.settled(outcomes, self._clock.now())
+
+    def forget(self) -> None:
+        """Drop everything that waits: the leases are gone, other nodes have the messages."""
+        self.turns.forget()
+        self.kept.forget()
 
     async def _file(self, account: str, url: str, total: "_Total") -> tuple[str, str, bytes]:
         own = self._base.own(url)

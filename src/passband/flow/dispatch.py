@@ -31,6 +31,7 @@ T = TypeVar("T")
 
 EXPIRED = 4360
 CARRIER_REMOVED = 5111
+NO_CARRIER = 5501
 
 MOST_HELD = 50_000  # recipients in this node's memory: at about 1 kB each, what design allows a node under load
 MOST_OF_LINE = 5_000  # of one account for one carrier, so that one backlog does not take all of it
@@ -51,11 +52,15 @@ class Dispatch:
         clock: Clock,
         counts: Counts,
         *,
-        attachments: Attachments | None = None,
+        attachments: Attachments,
         most_held: int = MOST_HELD,
         holds_leases: Callable[[], bool] = lambda: True,
+        reachable: Callable[[str], bool] = lambda carrier: True,
     ) -> None:
-        """Without ``attachments`` an MMS is handed over without its files."""
+        """``reachable`` tells of a carrier whether what waits for it may leave by this node soon.
+
+        What waits for one that is not reachable stays free in the store, where other nodes take it.
+        """
         self._store = store
         self._rules = rules
         self._carriers = carriers
@@ -65,6 +70,8 @@ class Dispatch:
         self._attaching = dict.fromkeys(carriers, 0)  # segments whose files are being fetched
         self._most_held = most_held
         self._holds_leases = holds_leases
+        self._is_reachable = reachable
+        self._unreachable: set[str] = set()
         self._waiting = {name: Waiting() for name in carriers}
         self._held: dict[tuple[str, str], int] = {}  # by carrier and account
         self._total = 0
@@ -82,7 +89,7 @@ class Dispatch:
 
     def room_for_recipients(self, recipients: Sequence[Recipient]) -> Sequence[bool]:
         """Tell which of these rows should be born leased to this node: those that it can hold, and that are next."""
-        if not self._stored and self._total + len(recipients) <= MOST_OF_LINE:
+        if not (self._stored or self._unreachable) and self._total + len(recipients) <= MOST_OF_LINE:
             return [True] * len(recipients)
         coming: dict[tuple[str, str], int] = {}
         verdicts = []
@@ -93,11 +100,12 @@ class Dispatch:
             line = StoredLine(recipient.carrier, recipient.message.account, recipient.high)
             # What waits in the store is older, and goes first.
             room = line not in self._stored and held < MOST_OF_LINE and total < self._most_held
-            if room:
+            if room and recipient.carrier not in self._unreachable:
                 coming[key] = coming.get(key, 0) + 1
                 total += 1
             else:
                 self._stored[line] = None
+                room = False
             verdicts.append(room)
         return verdicts
 
@@ -152,16 +160,23 @@ class Dispatch:
         while self._granted and self._granted[0][0] <= now:
             _, _, granted_by, line, submissions = heapq.heappop(self._granted)
             granted_by.paid(line, submissions)
+        self._unreachable = {name for name in self._waiting if not self._is_reachable(name)}
         for name, waiting in self._waiting.items():
             if len(waiting):
-                self._pump(name, waiting, now)
-            if self._attachments is not None and self._attachments.turns.is_waiting(name):
-                self._attach(self._carriers[name], self._attachments, now)
+                if name in self._unreachable:
+                    self._free(waiting)
+                else:
+                    self._pump(name, waiting, now)
+            if self._attachments.turns.is_waiting(name):
+                self._attach(self._carriers[name], now)
         if now >= self._scan_at:
             self._scan_at = now + SCAN_SECONDS
+            self._end_overdue(now)
+            self._attachments.kept.forget_old(now)
             self._stored |= dict.fromkeys(await self._store.lines(now))
         for stored in list(self._stored):
-            await self._refill(stored, now)
+            if stored.carrier not in self._unreachable:
+                await self._refill(stored, now)
         return min(self._scan_at, self._granted[0][0]) if self._granted else self._scan_at
 
     def _pump(self, name: str, waiting: Waiting, now: float) -> None:
@@ -174,21 +189,39 @@ class Dispatch:
             if self.leaving is not None:
                 self.leaving(taken)
             for submission in taken:
-                if self._attachments is not None and submission.recipients[0].message.kind is Kind.MMS:
+                if submission.recipients[0].message.kind is Kind.MMS:
                     # It takes no room yet, so that no SMS waits for somebody's files.
                     self._attachments.turns.add(name, submission)
                     continue
                 room -= submission.cost
                 self._forget_one(submission)
-                if self._is_expired(submission, now):
-                    continue
-                if submission.recipients[0].message.kind is Kind.MMS:
-                    self._start(self._send_mms(carrier, submission, now))
-                else:
+                if not self._is_expired(submission, now):
                     ready.append(submission)
         if ready:
             self._counts["submits", name] += len(ready)
             carrier.submit(ready)
+
+    def _free(self, waiting: Waiting) -> None:
+        """Give back to the store what waits for a carrier that this node cannot reach."""
+        if taken := waiting.take_all():
+            for submission in taken:
+                self._forget_one(submission)
+            recipients = [r for submission in taken for r in submission.recipients]
+            self._stored |= {StoredLine(r.carrier, r.message.account, r.high): None for r in recipients}
+            self._start(self._insist(lambda: self._store.release(recipients, [])))
+
+    def _end_overdue(self, now: float) -> None:
+        """Fail what has waited in memory for longer than the retry window, as the store does with what is free."""
+        before = now - self._rules.retry_window
+        over: list[Submission] = []
+        for name, waiting in self._waiting.items():
+            if len(waiting):
+                over += waiting.take_overdue(before)
+            over += self._attachments.turns.take_overdue(name, before)
+        if over:
+            for submission in over:
+                self._forget_one(submission)
+            self._start(self._fail([(r, r.code or NO_CARRIER) for s in over for r in s.recipients]))
 
     def _is_expired(self, submission: Submission, now: float) -> bool:
         expires_at = submission.recipients[0].message.expires_at
@@ -197,20 +230,19 @@ class Dispatch:
         self._start(self._fail([(r, EXPIRED) for r in submission.recipients]))
         return True
 
-    def _attach(self, carrier: Carrier, attachments: Attachments, now: float) -> None:
+    def _attach(self, carrier: Carrier, now: float) -> None:
         """Let those MMS leave the queue for which there is room: at the carrier, and for their files in memory.
 
         What is under way to the carrier counts against its room for MMS only.
         """
-        while carrier.room(now) > self._attaching[carrier.name] and (
-            submission := attachments.turns.next(carrier.name)
-        ):
+        turns = self._attachments.turns
+        while carrier.room(now) > self._attaching[carrier.name] and (submission := turns.next(carrier.name)):
             self._forget_one(submission)
             if self._is_expired(submission, now):
-                attachments.turns.release(submission.recipients)
+                turns.release(submission.recipients)
             else:
                 self._attaching[carrier.name] += submission.cost
-                fetch = self._start(self._send_with_files(carrier, attachments, submission, now))
+                fetch = self._start(self._send_mms(carrier, submission, now))
                 self._fetches.add(fetch)
                 fetch.add_done_callback(self._fetches.discard)
 
@@ -225,18 +257,6 @@ class Dispatch:
             del self._held[key]
 
     async def _send_mms(self, carrier: Carrier, submission: Submission, now: float) -> None:
-        """Store message-sending for those who want it, once; then hand the message over."""
-        new = [r for r in submission.recipients if not r.announced]
-        if new:
-            await self._insist(lambda: self._store.announce(new, now))
-        if not self._holds_leases():
-            return  # this node was stopped meanwhile; the others send it
-        self._counts["submits", carrier.name] += 1
-        carrier.submit([submission])
-
-    async def _send_with_files(
-        self, carrier: Carrier, attachments: Attachments, submission: Submission, now: float
-    ) -> None:
         """Store message-sending for those who want it, once; fetch the message's files; then hand it over."""
         epoch = self._epoch
         handed_over = False
@@ -245,7 +265,7 @@ class Dispatch:
             if new:
                 await self._insist(lambda: self._store.announce(new, now))
             try:
-                complete = await attachments.attach(carrier.name, submission)
+                complete = await self._attachments.attach(carrier.name, submission)
             except MediaRefused as error:
                 log.info("a message's files cannot be had", message=str(submission.recipients[0]), cause=error.reason)
                 await self._fail([(r, error.code) for r in submission.recipients])
@@ -254,15 +274,20 @@ class Dispatch:
                 log.warning("a message waits for the store of media", cause=str(error))
                 await self._defer(submission)
                 return
-            # Fetching takes up to a minute, in which this node may have been stopped; then the others send it.
-            if epoch == self._epoch and self._holds_leases():
+            # Fetching takes up to a minute, in which this node may have been given up; then the others send it.
+            if epoch != self._epoch:
+                return
+            if self._holds_leases():
                 self._counts["submits", carrier.name] += 1
+                self._attachments.kept.handed_over(complete)
                 carrier.submit([complete])
                 handed_over = True
+            else:  # out of touch with the store, and not given up yet, maybe never: it waits here
+                self._add(submission)
         finally:
             self._attaching[carrier.name] -= submission.cost
             if not handed_over:
-                attachments.turns.release(submission.recipients)
+                self._attachments.turns.release(submission.recipients)
             self.wake.set()
 
     async def _defer(self, submission: Submission) -> None:
@@ -287,6 +312,9 @@ class Dispatch:
             limits.append((line.key.kind, account.rate))
         if number is not None and number.rate is not None:
             limits.append((number.number, number.rate))
+        if not len(line):
+            waiting.paid(line, [])  # emptied before its turn came
+            return
         burst = {key: max(1.0, rate * BURST_SECONDS) for key, rate in limits}
         submissions = line.take(int(min(burst.values(), default=REFILL)))
         segments = sum(submission.cost for submission in submissions)
@@ -320,8 +348,7 @@ class Dispatch:
         self._held.clear()
         self._total = 0
         self._granted.clear()
-        if self._attachments is not None:
-            self._attachments.turns.forget()
+        self._attachments.forget()
         self._epoch += 1
         self._scan_at = 0.0
 

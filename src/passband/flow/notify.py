@@ -412,6 +412,13 @@ class Notify:
             desk.flushing_since = now
         self.wake.set()
 
+    def look(self, endpoint: Endpoint) -> None:
+        """Look now for what is due at an endpoint, as after ``Store.hurry``; a failing one gets its probe now."""
+        desk = self._desk(endpoint)
+        desk.stored = True
+        desk.probe_at = self._clock.now()
+        self.wake.set()
+
     def health(self) -> Sequence[tuple[Endpoint, bool, int, int]]:
         """Return of each endpoint in use: whether it is failing, how many attempts are under way, how many wait."""
         return [(d.endpoint, d.failing, d.in_flight, len(d.waiting)) for d in self._desks.values()]

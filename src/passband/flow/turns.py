@@ -96,6 +96,19 @@ class Turns:
                 return submission
         return None
 
+    def take_overdue(self, carrier: str, before: float) -> list[Submission]:
+        """Take what was accepted before an instant, as far as it stands first in its account's line."""
+        taken: list[Submission] = []
+        turns = self._turns.get(carrier)
+        for turn in list(turns or ()):
+            for queue in (turn.high, turn.default):
+                while queue and queue[0].recipients[0].message.created_at < before:
+                    taken.append(queue.popleft())
+            if turns is not None and not turn.queue:
+                turns.remove(turn)
+                del self._waiting[carrier, turn.account]
+        return taken
+
     def _fits(self, account: str, cost: int) -> bool:
         mine = self._by_account.get(account, 0)
         return (not self.held_octets or self.held_octets + cost <= self._most_held) and (

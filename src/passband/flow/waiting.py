@@ -6,7 +6,7 @@ backlog does not hold up another's next message.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -101,9 +101,31 @@ class Waiting:
         self._count -= len(taken)
         return taken
 
+    def take_all(self) -> list[Submission]:
+        """Take everything but what is just being paid for."""
+        return self._take(lambda submission: True)
+
+    def take_overdue(self, before: float) -> list[Submission]:
+        """Take what was accepted before an instant, as far as it stands first in its line."""
+        return self._take(lambda submission: submission.recipients[0].message.created_at < before)
+
+    def _take(self, wanted: Callable[[Submission], bool]) -> list[Submission]:
+        queues = [self._paid, *(queue for line in self._lines.values() for queue in (line.high, line.default))]
+        taken = []
+        for queue in queues:
+            while queue and wanted(queue[0]):
+                taken.append(queue.popleft())
+        self._count -= len(taken)
+        return taken
+
     def wanting(self) -> Line | None:
         """Return the next paced line that may ask for the right to go; it asks no more until ``paid``."""
-        return self._wanting.popleft() if self._wanting else None
+        while self._wanting:
+            line = self._wanting.popleft()
+            if len(line):
+                return line
+            self._again(line, self._wanting)  # emptied since it was put here
+        return None
 
     def paid(self, line: Line, submissions: Iterable[Submission]) -> None:
         """Let these go, taken from ``line`` before; the line may ask again."""

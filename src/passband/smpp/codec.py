@@ -323,10 +323,10 @@ def _message_id_reader(command: type[SubmitSmResp] | type[DeliverSmResp]) -> _Re
     return read
 
 
-# The same with a receipt's text, as ``receipt`` reads the usual form: source_addr_ton, source_addr, the text's length,
-# and of the text id, and stat with err.
+# The same with a receipt's text, as ``receipt`` reads the usual form: source_addr_ton, source_addr, dest_addr_ton,
+# destination_addr, the text's length, and of the text id, and stat with err.
 _usual_receipt = re.compile(
-    rb"[^\0]*+\0(.).([^\0]*+)\0..[^\0]*+\0\x04..\0\0....(.)"
+    rb"[^\0]*+\0(.).([^\0]*+)\0(.).([^\0]*+)\0\x04..\0\0....(.)"
     rb"id:([0-9A-Za-z-]++) sub:[0-9]++ dlvrd:[0-9]++ submit date:[0-9]++ done date:[0-9]++ "
     rb"stat:([A-Z]++ err:[0-9A-Za-z]++)(?: [Tt]ext:|\Z)",
     re.DOTALL,
@@ -338,10 +338,12 @@ _read_deliver = _short_message_reader(DeliverSm)
 def _receipt_reader(octets: bytes, start: int, end: int, status: int, sequence: int) -> Pdu:
     found = _usual_receipt(octets, start, end)
     if found is not None:
-        (ton,), source, (length,), identity, state = found.groups()
+        (ton,), source, (to_ton,), to, (length,), identity, state = found.groups()
         # The text must end with the PDU: behind it there might be parameters, which say more.
-        if found.end(3) + length == end:
-            return ReceiptSm(sequence, status, ton, source.decode("latin-1"), identity.decode("ascii"), state)
+        if found.end(5) + length == end:
+            return ReceiptSm(
+                sequence, status, ton, source.decode("latin-1"), to_ton, to, identity.decode("ascii"), state
+            )
     return _read_deliver(octets, start, end, status, sequence)
 
 

@@ -275,8 +275,14 @@ class ReceiptSm(Pdu, frozen=True, gc=False):
     name: ClassVar[str] = "deliver_sm"
     source_addr_ton: int = 0
     source_addr: str = ""
+    dest_addr_ton: int = 0
+    destination: bytes = b""
     id: str = ""
     state: bytes = b""
+
+    @property
+    def destination_addr(self) -> str:
+        return self.destination.decode("latin-1")
 
     @property
     def stat(self) -> str:

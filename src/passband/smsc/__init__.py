@@ -7,7 +7,7 @@ control      its HTTP endpoint: counters, inbound messages, cuts, settings
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from passband.clock import Clock, SystemClock
 from passband.smsc.control import Control
@@ -17,11 +17,16 @@ from passband.smsc.server import Smsc
 __all__ = ["Smsc", "SmscOptions", "serve"]
 
 
-async def serve(options: SmscOptions, ready: Callable[[int, int | None], None], clock: Clock | None = None) -> None:
+async def serve(
+    options: SmscOptions,
+    ready: Callable[[int, int | None], None],
+    clock: Clock | None = None,
+    finished: Callable[[Mapping[str, int]], None] = lambda counters: None,
+) -> None:
     """Run a simulated carrier until cancelled.
 
-    ``ready`` is told its port and that of the control endpoint (None where there is none). Raises OSError where an
-    address cannot be had.
+    ``ready`` is told its port and that of the control endpoint (None where there is none), ``finished`` at the end what
+    has happened. Raises OSError where an address cannot be had.
     """
     smsc = Smsc(options, clock or SystemClock())
     control = Control(smsc)
@@ -35,4 +40,5 @@ async def serve(options: SmscOptions, ready: Callable[[int, int | None], None], 
     finally:
         if control_port is not None:
             await control.stop()
+        finished(smsc.counters)
         await smsc.stop()

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import msgspec
 
-from passband.domain.event import Callback, Endpoint
+from passband.domain.event import Callback, CallbackKey, Endpoint
 from passband.domain.message import Direction, Kind, Recipient
 from passband.domain.report import Report
 
@@ -78,6 +78,53 @@ class Pace(msgspec.Struct, frozen=True, gc=False):
     segments: float
     rate: float
     burst: float
+
+
+class Slots(msgspec.Struct, frozen=True, gc=False):
+    """The links to one carrier that this node may hold, each by the number of its slot.
+
+    ``surplus`` are those of ``held`` that it should give back once they are idle: other nodes hold fewer, or the
+    carrier has fewer slots than before.
+    """
+
+    held: tuple[int, ...]
+    surplus: tuple[int, ...]
+
+
+class NodeState(msgspec.Struct, frozen=True, gc=False):
+    """What one node is and holds.
+
+    ``silent`` is for how many seconds it has not been heard of; infinite once it was given up, and the others free what
+    it held. ``recipients`` and ``callbacks`` count its leases, ``slots`` are the carriers' links that it may hold.
+    """
+
+    number: int
+    host: str
+    pid: int
+    started_at: float
+    silent: float
+    recipients: int
+    callbacks: int
+    slots: tuple[tuple[str, int], ...]
+
+
+class Provision(msgspec.Struct, frozen=True, gc=False):
+    """One thing that was set while the platform ran, beside the configuration file: of an account, by kind and name.
+
+    ``value`` means nothing to the store. None takes the entry away.
+    """
+
+    account: str
+    kind: str
+    name: str
+    value: str | None
+
+
+class Provisions(msgspec.Struct, frozen=True, gc=False):
+    """All that was set while the platform ran, and the version that this is: it grows with every change."""
+
+    version: int
+    entries: tuple[Provision, ...]
 
 
 class Depth(msgspec.Struct, frozen=True, gc=False):
@@ -193,6 +240,14 @@ class Store(Protocol):
         """
         ...
 
+    async def hurry(self, what: Endpoint | CallbackKey, now: float) -> int:
+        """Make due now what waits for its next try: all of an endpoint, or one callback; return how many they were.
+
+        Every node finds them as it finds what is due. What a node holds at this moment is on its way already, and what
+        was tried since ``now`` waits on.
+        """
+        ...
+
     async def release(self, recipients: Sequence[Recipient], callbacks: Sequence[Callback]) -> None:
         """Give leases back, for any node to take."""
         ...
@@ -219,6 +274,33 @@ class Store(Protocol):
 
         Return False if this node itself had been given up: its leases are gone, and it must forget what it holds.
         """
+        ...
+
+    async def lease_slots(self, carrier: str, slots: int, now: float) -> Slots:
+        """Take this node's share of a carrier's ``slots``, of those that are free; return what it holds then.
+
+        Shares differ by one at most. No slot is ever leased to two nodes; those of a silent node are free once another
+        node has given it up (``beat``). A node that was given up holds nothing.
+        """
+        ...
+
+    async def release_slots(self, carrier: str, slots: Sequence[int]) -> None:
+        """Give slots back, for other nodes to take. Those that this node does not hold are left alone."""
+        ...
+
+    async def provision(self, changes: Sequence[Provision], at: int) -> int | None:
+        """Set what the admin API changes, for all nodes; return the new version.
+
+        None, with nothing changed, if ``at`` is not the version any more: somebody else was first, look again.
+        """
+        ...
+
+    async def provisioned(self, since: int | None = None) -> Provisions | None:
+        """Return all that is set; None if that is still version ``since``. Cheap enough for every heartbeat."""
+        ...
+
+    async def nodes(self, now: float) -> list[NodeState]:
+        """Return every node in the store, in the order they came."""
         ...
 
     async def search(self, query: Query, now: float) -> tuple[int, list[Found]]:

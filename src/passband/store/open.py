@@ -1,10 +1,11 @@
 """Which engine a store's URL means."""
 
+import asyncio
 from pathlib import Path
 
 from passband.domain.errors import ConfigurationError
 from passband.domain.rules import Rules
-from passband.store import Births, Store
+from passband.store import Births, NodeState, Store
 
 
 def open_store(url: str, rules: Rules, births: Births, *, history_days: int = 0) -> Store:
@@ -12,17 +13,40 @@ def open_store(url: str, rules: Rules, births: Births, *, history_days: int = 0)
 
     Raises ConfigurationError if the URL means neither, or the driver is not installed.
     """
-    scheme, _, rest = url.partition(":")
-    if scheme == "sqlite" and rest:
+    path = _sqlite_path(url)
+    if path is not None:
         from passband.store.sqlite import SqliteStore
 
-        return SqliteStore(Path(rest), rules, births, history_days=history_days)
-    if scheme in ("postgresql", "postgres"):
-        try:
-            import psycopg  # noqa: F401
-        except ImportError as error:
-            raise ConfigurationError([f"store.url: {scheme} needs the extra passband[postgres] ({error})"]) from error
-        from passband.store.postgres import PostgresStore
+        return SqliteStore(path, rules, births, history_days=history_days)
+    from passband.store.postgres import PostgresStore
 
-        return PostgresStore(url, rules, births, history_days=history_days)
-    raise ConfigurationError(["store.url: it begins with neither sqlite: nor postgresql://"])
+    return PostgresStore(url, rules, births, history_days=history_days)
+
+
+async def read_nodes(url: str, now: float) -> list[NodeState]:
+    """Return the nodes of a store as ``Store.nodes`` does, without becoming one of them, nor making anything.
+
+    Raises ConfigurationError as ``open_store`` does, and StoreUnavailable if there is no store or it cannot be read.
+    """
+    path = _sqlite_path(url)
+    if path is not None:
+        from passband.store import sqlite_reads
+
+        return await asyncio.to_thread(sqlite_reads.read_nodes, path, now)
+    from passband.store import postgres_reads
+
+    return await postgres_reads.read_nodes(url)
+
+
+def _sqlite_path(url: str) -> Path | None:
+    """Return the file that a URL means; None if it means a PostgreSQL database that can be used."""
+    scheme, _, rest = url.partition(":")
+    if scheme == "sqlite" and rest:
+        return Path(rest)
+    if scheme not in ("postgresql", "postgres"):
+        raise ConfigurationError(["store.url: it begins with neither sqlite: nor postgresql://"])
+    try:
+        import psycopg  # noqa: F401
+    except ImportError as error:
+        raise ConfigurationError([f"store.url: {scheme} needs the extra passband[postgres] ({error})"]) from error
+    return None

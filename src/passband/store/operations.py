@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from passband.domain.event import Callback, Endpoint
+from passband.domain.event import Callback, CallbackKey, Endpoint
 from passband.domain.message import Recipient
 from passband.domain.report import Report
-from passband.store import Attempted, Charge, Line, Pace
+from passband.store import Attempted, Charge, Line, Pace, Provision, Slots
 from passband.store.commit import Operation
 
 
@@ -62,6 +62,15 @@ class LeaseCallbacks(Operation[list[Callback]]):
 
 
 @dataclass(slots=True, eq=False)
+class Hurry(Operation[int]):
+    """Make up to ``limit`` callbacks due that wait for their next try; the result is how many they were."""
+
+    what: Endpoint | CallbackKey
+    limit: int
+    now: float
+
+
+@dataclass(slots=True, eq=False)
 class Release(Operation[None]):
     recipients: Sequence[Recipient]
     callbacks: Sequence[Callback]
@@ -89,6 +98,7 @@ class Register(Operation[int]):
 
     host: str
     pid: int
+    level: int
     now: float
 
 
@@ -100,3 +110,21 @@ class Bury(Operation[None]):
     recipients: Sequence[tuple[str, str, int]]
     callbacks: Sequence[tuple[str, str, int, int]]
     last: bool
+
+
+@dataclass(slots=True, eq=False)
+class LeaseSlots(Operation[Slots]):
+    carrier: str
+    slots: int
+
+
+@dataclass(slots=True, eq=False)
+class ReleaseSlots(Operation[None]):
+    carrier: str
+    slots: Sequence[int]
+
+
+@dataclass(slots=True, eq=False)
+class Provide(Operation[int | None]):
+    changes: Sequence[Provision]
+    at: int

@@ -5,7 +5,8 @@ others read what may take long. A commit is as durable as the server's ``synchro
 where it names some; ``off`` is not accepted, it becomes ``on``.
 
 **Error handling.** Deadlocks and serialization failures: the transaction is run again. Everything else that is the
-database's fault is StoreUnavailable for all who wait, at once, until the connection is back.
+database's fault is StoreUnavailable for all who wait, at once, until the connection is back. A connection on which
+nothing is answered for twelve seconds is cut, and so is one that tells of a commit which did not wait for the standby.
 
 A connection that is lost *while* a commit is under way leaves it unknown whether that was made. It is told as
 StoreUnavailable, never as success, and if it was made after all:
@@ -32,28 +33,45 @@ from typing import Any
 import psycopg
 import structlog
 from psycopg import AsyncConnection
-from psycopg.errors import DeadlockDetected, SerializationFailure
+from psycopg.errors import DeadlockDetected, LockNotAvailable, SerializationFailure
 
 from passband.domain.errors import StoreUnavailable
-from passband.domain.event import Callback, Endpoint
+from passband.domain.event import Callback, CallbackKey, Endpoint
 from passband.domain.message import Recipient
 from passband.domain.report import Report
 from passband.domain.rules import Rules
-from passband.store import Attempted, Births, Charge, Depth, Found, Line, Pace, Query
+from passband.store import (
+    Attempted,
+    Births,
+    Charge,
+    Depth,
+    Found,
+    Line,
+    NodeState,
+    Pace,
+    Provision,
+    Provisions,
+    Query,
+    Slots,
+)
 from passband.store import operations as op
 from passband.store.commit import GroupCommit, Operation
-from passband.store.postgres_link import OUT_OF_ORDER, Link
+from passband.store.postgres_link import OUT_OF_ORDER, Link, answering
 from passband.store.postgres_pipe import UNEXPECTED, Again, Manner, Pipe
 from passband.store.postgres_reads import Reads
-from passband.store.postgres_schema import level_of, migrate
+from passband.store.postgres_schema import migrate
 from passband.store.postgres_steps import Batch
+from passband.store.postgres_vacuum import vacuum
 from passband.store.queries import migrations
+from passband.store.schema import level_of
 
 log = structlog.get_logger()
 
 SILENT_SECONDS = 10.0  # a node that has not been heard of for so long is given up
 OUT_OF_TOUCH_SECONDS = 5.0  # who has not beaten for so long does not judge others: the database may have been away
 BURY_ROWS = 2000
+HURRY_ROWS = 500
+VACUUM_SECONDS = 30.0  # well below the minute within which nothing of a message may be left
 TRIES = 8  # of one transaction that others get in the way of
 
 
@@ -69,6 +87,7 @@ class PostgresStore:
 
     def __init__(self, url: str, rules: Rules, births: Births, *, history_days: int = 0) -> None:
         """``url`` is libpq's, with several hosts where there are standbys; the one that takes writes is used."""
+        self._url = url
         self._rules = rules
         self._births = births
         self._history_days = history_days
@@ -77,6 +96,7 @@ class PostgresStore:
         self._reads = Reads(url)
         self._commit = GroupCommit(self)
         self._beaten = 0.0
+        self._vacuumed = 0.0
         self._adrift = False  # a commit's outcome is not known, so neither is what this node holds
         self._left: set[int] = set()  # numbers that this node had, whose leases are to be freed
         self.node = 0
@@ -99,7 +119,7 @@ class PostgresStore:
         await self._register(now)
 
     async def _register(self, now: float) -> None:
-        self.node = await self._commit.submit(op.Register(_machine(), os.getpid(), now))
+        self.node = await self._commit.submit(op.Register(_machine(), os.getpid(), level_of(self._migrations), now))
         self._beaten = time.monotonic()
 
     async def close(self) -> None:
@@ -142,16 +162,17 @@ class PostgresStore:
         self, operations: Sequence[Operation[Any]], manner: Manner
     ) -> tuple[list[Recipient], list[Callback]]:
         connection = self._link.ready()
-        level = level_of(self._migrations)
-        batch = Batch(Pipe(connection, self.node, manner), self._rules, self._births, self._history_days, level)
+        batch = Batch(Pipe(connection, self.node, manner), self._rules, self._births, self._history_days)
         committing = False
         try:
-            async with connection.pipeline():
-                await connection.execute("BEGIN", prepare=True)
-                born = await batch.run(operations)
-                committing = True
-                await connection.execute("COMMIT", prepare=True)
-            await batch.answer()
+            with answering(connection):
+                async with connection.pipeline():
+                    await connection.execute("BEGIN", prepare=True)
+                    born = await batch.run(operations)
+                    committing = True
+                    await connection.execute("COMMIT", prepare=True)
+                self._link.confirm(connection)
+                await batch.answer()
         except BaseException:
             await self._clear(connection, committing)
             raise
@@ -159,7 +180,7 @@ class PostgresStore:
 
     async def _clear(self, connection: AsyncConnection[Any], committing: bool) -> None:
         """Make the connection ready for the next transaction, or find another."""
-        with contextlib.suppress(*OUT_OF_ORDER):
+        with contextlib.suppress(*OUT_OF_ORDER), answering(connection):
             await connection.rollback()
         if connection.closed:
             self._adrift |= committing
@@ -201,11 +222,22 @@ class PostgresStore:
     ) -> list[Callback]:
         return await self._commit.submit(op.LeaseCallbacks(endpoint, limit, now, untried_since))
 
+    async def hurry(self, what: Endpoint | CallbackKey, now: float) -> int:
+        count = last = await self._commit.submit(op.Hurry(what, HURRY_ROWS, now))
+        while last == HURRY_ROWS:
+            last = await self._commit.submit(op.Hurry(what, HURRY_ROWS, now))
+            count += last
+        return count
+
     async def release(self, recipients: Sequence[Recipient], callbacks: Sequence[Callback]) -> None:
         await self._commit.submit(op.Release(recipients, callbacks))
 
     async def expire(self, now: float) -> int:
-        return await self._commit.submit(op.Expire(now))
+        count = await self._commit.submit(op.Expire(now))
+        if now - self._vacuumed >= VACUUM_SECONDS:
+            self._vacuumed = now
+            await vacuum(self._url, self._reads)
+        return count
 
     # ── nodes ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -217,8 +249,8 @@ class PostgresStore:
             log.error("this node does not know what it holds, or was given up by the others", node=self.node)
             # Its leases are freed at the next beat: by then this process has forgotten them.
             self._left.add(self.node)
-            self._adrift = False
             await self._register(now)
+            self._adrift = False  # not before: without a new number it would go on with what it does not know
             return False
         for node, machine, pid, silent in await self._reads.nodes():
             gone = node in self._left or _dead(machine, pid)
@@ -231,7 +263,9 @@ class PostgresStore:
 
     async def _finish_schema(self) -> bool:
         try:
-            return await migrate(self._link.ready(), self._migrations, SILENT_SECONDS)
+            return await migrate(self._link.ready(), self._migrations, SILENT_SECONDS, tries=1)
+        except LockNotAvailable:
+            return False  # next time
         except OUT_OF_ORDER as error:
             raise StoreUnavailable(f"the schema could not be changed: {error}") from error
 
@@ -249,6 +283,15 @@ class PostgresStore:
             await self._commit.submit(op.Bury(node, recipients, callbacks, last=not more))
         self._left.discard(node)
 
+    async def lease_slots(self, carrier: str, slots: int, now: float) -> Slots:
+        return await self._commit.submit(op.LeaseSlots(carrier, slots))
+
+    async def release_slots(self, carrier: str, slots: Sequence[int]) -> None:
+        await self._commit.submit(op.ReleaseSlots(carrier, slots))
+
+    async def provision(self, changes: Sequence[Provision], at: int) -> int | None:
+        return await self._commit.submit(op.Provide(changes, at))
+
     # ── reading ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def lines(self, now: float) -> list[Line]:
@@ -259,6 +302,12 @@ class PostgresStore:
 
     async def search(self, query: Query, now: float) -> tuple[int, list[Found]]:
         return await self._reads.search(query)
+
+    async def provisioned(self, since: int | None = None) -> Provisions | None:
+        return await self._reads.provisioned(since)
+
+    async def nodes(self, now: float) -> list[NodeState]:
+        return await self._reads.node_states()
 
     async def depths(self) -> Sequence[Depth]:
         return await self._reads.depths()

@@ -8,7 +8,7 @@ from passband.domain.report import Answer
 from passband.domain.rules import Handed, Requeued, Rules
 from passband.store.postgres_arrays import Bytea, Smallint, Text, pack
 from passband.store.postgres_pipe import RECIPIENT_KEY, Pipe
-from passband.store.rows import outcome_of, outcome_text, recipient_key, recipient_of
+from passband.store.rows import mark_of, outcome_of, outcome_text, recipient_key, recipient_of
 
 SEGMENT = (*RECIPIENT_KEY, Smallint, Text, Bytea, Text, Smallint)
 
@@ -28,7 +28,7 @@ class Answers:
         for recipient, ref in handed:
             for carrier, known, numbers, outcome in rows:
                 if (carrier, known) == (recipient.carrier, ref) and (
-                    not numbers or recipient.number in numbers.split(",")
+                    not numbers or mark_of(recipient.number) in numbers.split(",")
                 ):
                     await self.apply(Answer(carrier, ref, outcome_of(outcome), (recipient.number,)), now)
 
@@ -40,7 +40,7 @@ class Answers:
             rows = await self._pipe.fetch("handed_by_answer", *name)
         if not rows:
             text = outcome_text(answer.outcome)
-            await self._pipe.send("insert_early_answer", *name, ",".join(answer.numbers), text, now)
+            await self._pipe.send("insert_early_answer", *name, ",".join(map(mark_of, answer.numbers)), text, now)
         for place, *row in rows:
             recipient = recipient_of(tuple(row))
             # Only what is unanswered: a repeat must not undo what the first one has done.

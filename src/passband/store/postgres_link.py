@@ -6,7 +6,11 @@ timeout.
 """
 
 import asyncio
+import contextlib
+import os
 import select
+import socket
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -22,7 +26,13 @@ log = structlog.get_logger()
 
 OUT_OF_ORDER = (psycopg.OperationalError, psycopg.InternalError, psycopg.InterfaceError, OSError)
 
-FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0  # seconds between attempts to connect
+FIRST_WAIT, LONGEST_WAIT = 0.1, 1.0  # seconds between attempts to connect; everyone is refused meanwhile
+
+# How long one answer may take. The server gives a statement up after ten seconds itself; but a commit waits for a
+# standby without end, and a server that was stopped answers nothing although its machine does.
+ANSWER_SECONDS = 12.0
+
+DOUBTFUL = "01000"  # the SQLSTATE of a warning without one of its own; a commit has no other
 
 # What the URL may change. A server that has vanished is noticed within about ten seconds, a standby is passed over.
 DEFAULTS: dict[str, Any] = {
@@ -56,11 +66,31 @@ async def connect(url: str, name: str) -> AsyncConnection[Any]:
     )
     try:
         adapt(connection)
-        await connection.execute(SESSION)
+        with answering(connection):
+            await connection.execute(SESSION)
     except BaseException:
         await connection.close()
         raise
     return connection
+
+
+@contextlib.contextmanager
+def answering(connection: AsyncConnection[Any]) -> Iterator[None]:
+    """Cut the connection if what is asked within takes longer than ANSWER_SECONDS: it is then lost, as any other.
+
+    What is under way is not cancelled: the server would end the wait for a standby, and tell that all is well.
+    """
+    timer = asyncio.get_running_loop().call_later(ANSWER_SECONDS, _cut, connection)
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _cut(connection: AsyncConnection[Any]) -> None:
+    log.warning("the database does not answer, its connection is cut", after_seconds=ANSWER_SECONDS)
+    with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as end:
+        end.shutdown(socket.SHUT_RDWR)
 
 
 class Link:
@@ -70,11 +100,29 @@ class Link:
         self._url = url
         self._connection: AsyncConnection[Any] | None = None
         self._mending: asyncio.Task[None] | None = None
+        self._in_doubt = False
 
     async def open(self) -> AsyncConnection[Any]:
         """Connect for the first time. Raises what ``connect`` raises."""
-        self._connection = await connect(self._url, "passband")
+        self._connection = await self._connect()
         return self._connection
+
+    async def _connect(self) -> AsyncConnection[Any]:
+        connection = await connect(self._url, "passband")
+        connection.add_notice_handler(self._note)
+        return connection
+
+    def _note(self, notice: psycopg.errors.Diagnostic) -> None:
+        self._in_doubt |= notice.sqlstate == DOUBTFUL
+
+    def confirm(self, connection: AsyncConnection[Any]) -> None:
+        """Raise OperationalError, with the connection lost, if the server has not kept a commit as it should have.
+
+        Somebody who ends the wait for a standby makes it say that a transaction was committed, with a warning.
+        """
+        if self._in_doubt:
+            connection.pgconn.finish()
+            raise psycopg.OperationalError("a commit did not wait for the standby")
 
     def ready(self) -> AsyncConnection[Any]:
         """Return the connection, if it has not ended while it was idle. Raises StoreUnavailable."""
@@ -90,13 +138,14 @@ class Link:
         if self._connection is not None:
             self._connection.pgconn.finish()
             self._connection = None
+            self._in_doubt = False
             self._mending = asyncio.create_task(self._mend(), name="database connection")
 
     async def _mend(self) -> None:
         wait = FIRST_WAIT
         while True:
             try:
-                self._connection = await connect(self._url, "passband")
+                self._connection = await self._connect()
             except OUT_OF_ORDER as error:
                 log.warning("the database cannot be reached", cause=str(error), next_try_in=wait)
                 await asyncio.sleep(wait)

@@ -10,10 +10,11 @@ from psycopg import AsyncConnection
 from passband.domain.errors import StoreUnavailable
 from passband.domain.event import Endpoint
 from passband.domain.message import Direction, Kind
-from passband.store import Depth, Found, Line, Query
-from passband.store.postgres_link import OUT_OF_ORDER, connect
+from passband.store import Depth, Found, Line, NodeState, Provisions, Query
+from passband.store.postgres_link import OUT_OF_ORDER, answering, connect
 from passband.store.queries import load
 from passband.store.rows import Row
+from passband.store.sharing import node_states, provisions
 
 Q = load("postgres_reads.sql", {})
 
@@ -71,9 +72,10 @@ class Reads:
 
     async def _run(self, connection: AsyncConnection[Any], statement: str, values: Sequence[object]) -> list[Row]:
         try:
-            cursor = connection.cursor(binary=True)
-            await cursor.execute(statement, values or None)
-            rows = await cursor.fetchall()
+            with answering(connection):
+                cursor = connection.cursor(binary=True)
+                await cursor.execute(statement, values or None)
+                rows = await cursor.fetchall()
         except psycopg.Error:
             if not connection.broken:
                 self._idle.append(connection)
@@ -103,6 +105,12 @@ class Reads:
             (Endpoint(account, application, Direction(direction)), due) for account, application, direction, due in rows
         ]
 
+    async def node_states(self) -> list[NodeState]:
+        return node_states(await self.fetch(Q["node_states"]), await self.fetch(Q["leased_slots"]))
+
+    async def provisioned(self, since: int | None) -> Provisions | None:
+        return provisions(await self.fetch(Q["provisioned"], since))
+
     async def depths(self) -> Sequence[Depth]:
         rows = await self.fetch(Q["depths"])
         return [
@@ -124,6 +132,17 @@ class Reads:
         page = f'ORDER BY {order} {down}, id COLLATE "C" {down}, n LIMIT {query.limit:d} OFFSET {query.offset:d}'
         rows = await self.fetch(f"{Q['search']} SELECT * FROM found WHERE {where} {page}", *values)  # noqa: S608
         return int(total), [_found(row) for row in rows]
+
+
+async def read_nodes(url: str) -> list[NodeState]:
+    """Return the nodes of a database without becoming one. Raises StoreUnavailable."""
+    reads = Reads(url)
+    try:
+        return await reads.node_states()
+    except psycopg.ProgrammingError as error:
+        raise StoreUnavailable(f"the database has no nodes: {error.diag.message_primary}") from error
+    finally:
+        await reads.close()
 
 
 def _conditions(query: Query) -> tuple[str, list[object]]:

@@ -15,7 +15,7 @@ from passband.domain.report import Deciding, Receipt
 from passband.domain.rules import Rules
 from passband.store.postgres_arrays import Bytea, Float8, Int, Text, pack
 from passband.store.postgres_pipe import RECIPIENT_KEY, Pipe
-from passband.store.rows import Row, recipient_of
+from passband.store.rows import Row, mark_of, recipient_of
 
 Timed = tuple[Receipt, float]  # and when it came
 Name = tuple[str, str, str]  # carrier, reference, number
@@ -32,6 +32,7 @@ class Receipts:
         self._pipe = pipe
         self._rules = rules
         self._told = told
+        self.decided: set[Row] = set()  # keys of recipients of several segments that have come to their end
 
     async def start(self, receipts: Sequence[Timed]) -> Callable[[], Awaitable[list[Timed]]]:
         """Send what finds their recipients; return what does the rest, and returns those that are messages instead."""
@@ -40,6 +41,7 @@ class Receipts:
 
         async def finish() -> list[Timed]:
             unmatched = await self._decide(first, cursor) + await self._match(later)
+            unmatched = [r for r in unmatched if not (r[0].pair and await self._match_pair(*r))]
             early = [r for r in unmatched if r[0].otherwise is None]
             if early and not await self._pipe.be_alone():
                 early = await self._match(early)
@@ -54,16 +56,18 @@ class Receipts:
 
         A hopeful transaction takes none: it ends if there are any.
         """
-        wanted = pack(NAME, list(dict.fromkeys(names)))
         if not self._pipe.manner.careful:
-            await self._pipe.send("none_early", *wanted)
+            await self._pipe.send("none_early", *pack(NAME[:2], list(dict.fromkeys(name[:2] for name in names))))
             return []
+        marked = {name: (*name[:2], mark_of(name[2])) for name in names}
         found: dict[Row, list[Row]] = {}
-        for receipt, carrier, ref, number, code in await self._pipe.fetch("early_receipts", *wanted):
-            found.setdefault((carrier, ref, number), []).append((receipt, code))
+        for receipt, carrier, ref, mark, code in await self._pipe.fetch(
+            "early_receipts", *pack(NAME, list(marked.values()))
+        ):
+            found.setdefault((carrier, ref, mark), []).append((receipt, code))
         taken: dict[str, Timed] = {}
         for name in names:
-            for key, code in found.get(name, ()):
+            for key, code in found.get(marked[name], ()):
                 if key not in taken:
                     carrier, ref, number = name
                     taken[key] = Receipt(carrier, (ref,), number, code), now
@@ -93,6 +97,13 @@ class Receipts:
                 unmatched += over
         return unmatched
 
+    async def _match_pair(self, receipt: Receipt, now: float) -> bool:
+        """Let a receipt's pair count if exactly one recipient is known by it; tell whether it did."""
+        name = (receipt.carrier, receipt.pair.encode(), receipt.number)
+        if (await self._pipe.fetch("known_by_pair", *name))[0][0] != 1:
+            return False
+        return not await self._match([(Receipt(receipt.carrier, (receipt.pair,), receipt.number, receipt.code), now)])
+
     async def _decide(self, receipts: Sequence[Timed], cursor: AsyncCursor[Any]) -> list[Timed]:
         """Settle what the rows found say; return the receipts that match nothing.
 
@@ -119,6 +130,7 @@ class Receipts:
             else:
                 parts.setdefault(row[:3], []).append((place, deciding))
         if decided:
+            self.decided.update(decided)
             keys = pack(RECIPIENT_KEY, decided)
             await self._pipe.send("settle_handed", *keys)
             await self._pipe.send("delete_segments", *keys)
@@ -129,10 +141,12 @@ class Receipts:
         self._told += self._rules.on_receipt(recipient_of(row), receipt.code, now)
 
     async def _keep(self, receipts: Sequence[Timed]) -> None:
-        # The number is part of the key: a forged receipt must not take the place of the true one.
+        # The number is part of the key: a forged receipt must not take the place of the true one. It is kept as a mark
+        # only, because repeats of a receipt end here, and nothing of a message that is over may be kept.
+        marked = [(r, mark_of(r.number), now) for r, now in receipts]
         rows = [
-            ("\n".join((r.carrier, r.number, *r.refs)), r.carrier, ref, r.number, r.code, now)
-            for r, now in receipts
+            ("\n".join((r.carrier, mark, *r.refs)), r.carrier, ref, mark, r.code, now)
+            for r, mark, now in marked
             for ref in r.refs
         ]
         await self._pipe.send("insert_orphans", *pack(ORPHAN, rows))

@@ -1,70 +1,60 @@
-"""Schema changes of the PostgreSQL engine: forward only, each once, and never under the feet of an older node.
+"""Schema changes of the PostgreSQL engine, those that ``schema.py`` names: under a lock, all in one transaction."""
 
-A ``pre`` change (0002_pre_…) is one that older nodes do not notice: it is made when a node starts. A ``post`` change
-(0002_post_…) takes away what older nodes need: it is made once none of them lives. Each node tells in ``nodes`` the
-number of the newest change that it knows, its level.
-"""
-
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
 import structlog
 from psycopg import AsyncConnection
+from psycopg.errors import LockNotAvailable
 
-from passband.domain.errors import StoreUnavailable
+from passband.store.schema import Migration, to_make
 
 log = structlog.get_logger()
 
-Migration = tuple[str, str]  # its name and its SQL
-
 LOCK = "SELECT pg_advisory_xact_lock(1885500002)"
-OLDER_NODES = """
-SELECT count(*) FROM nodes
-WHERE level < $1::int AND NOT given_up AND beat_at > clock_timestamp() - make_interval(secs => $2::float8)
+OLDEST = """
+SELECT min(level) FROM nodes WHERE NOT given_up AND beat_at > clock_timestamp() - make_interval(secs => $1::float8)
 """
+# A change waits for those who use its table, and everyone who wants it later waits behind: so it gives way soon.
+GIVE_WAY = "SET LOCAL lock_timeout = '200ms'"
+TRIES = 15
+PAUSE_SECONDS = 2.0
 
 
-def level_of(migrations: Sequence[Migration]) -> int:
-    """Return the number of the newest schema change."""
-    return max(_number(name) for name, _ in migrations)
-
-
-def _number(name: str) -> int:
-    return int(name[:4])
-
-
-def _is_post(name: str) -> bool:
-    return name[4:].startswith("_post_")
-
-
-async def migrate(connection: AsyncConnection[Any], migrations: Sequence[Migration], silent_seconds: float) -> bool:
-    """Make the changes that the database has not seen, one node at a time, in one transaction.
+async def migrate(
+    connection: AsyncConnection[Any], migrations: Sequence[Migration], silent_seconds: float, *, tries: int = TRIES
+) -> bool:
+    """Make the changes that the database has not seen, one node at a time.
 
     Return False if post changes are left, because nodes of an older version live. Raises StoreUnavailable if the
-    database has had post changes that this version does not know, and psycopg's errors.
+    database has had post changes that this version does not know, and psycopg's errors; LockNotAvailable if a long
+    transaction used a table every time that it was tried.
     """
-    known = {name for name, _ in migrations}
-    complete = True
+    while True:
+        tries -= 1
+        try:
+            return await _migrate(connection, migrations, silent_seconds)
+        except LockNotAvailable:
+            log.warning("a schema change waits for a long transaction that uses its table", tries_left=tries)
+            if not tries:
+                raise
+        await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def _migrate(connection: AsyncConnection[Any], migrations: Sequence[Migration], silent_seconds: float) -> bool:
     async with connection.transaction():
         await connection.execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
         await connection.execute(LOCK)
         await connection.execute("CREATE TABLE IF NOT EXISTS migrations (name text PRIMARY KEY)")
         done = {name for (name,) in await (await connection.execute("SELECT name FROM migrations")).fetchall()}
-        if newer := sorted(name for name in done - known if _is_post(name)):
-            raise StoreUnavailable(f"the database belongs to a newer version of Passband ({newer[-1]})")
-        for name, sql in sorted(migrations):
-            if name in done:
-                continue
-            if _is_post(name) and await _older_nodes(connection, _number(name), silent_seconds):
-                complete = False
-                continue
+        oldest = None
+        if done:
+            ((oldest,),) = await (await connection.execute(OLDEST, (silent_seconds,))).fetchall()
+        changes, complete = to_make(migrations, done, oldest)
+        await connection.execute(GIVE_WAY)
+        for name, sql in changes:
             await connection.execute(sql)
             await connection.execute("INSERT INTO migrations (name) VALUES ($1)", (name,))
             log.info("the schema was changed", change=name)
     return complete
-
-
-async def _older_nodes(connection: AsyncConnection[Any], level: int, silent_seconds: float) -> int:
-    cursor = await connection.execute(OLDER_NODES, (level, silent_seconds))
-    ((count,),) = await cursor.fetchall()
-    return int(count)

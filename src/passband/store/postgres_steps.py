@@ -25,13 +25,18 @@ from passband.domain.rules import Change, Handed, Requeued, Rules, Settled
 from passband.domain.status import Cause, State
 from passband.store import Births
 from passband.store import operations as op
+from passband.store import postgres_doubts as doubts
 from passband.store.commit import Operation
 from passband.store.postgres_answers import SEGMENT, Answers
 from passband.store.postgres_arrays import Array, Bytea, Float8, Int, Smallint, Text, pack
+from passband.store.postgres_nodes import bury, hurry, lease_slots, provide, release_slots
 from passband.store.postgres_parts import Parts
 from passband.store.postgres_pipe import BORN_CALLBACK, BORN_RECIPIENT, CALLBACK_KEY, PAST, RECIPIENT_KEY, Pipe
 from passband.store.postgres_receipts import Receipts, Timed
 from passband.store.rows import (
+    DOUBT,
+    DOUBT_SECONDS,
+    REPEAT_SECONDS,
     Row,
     callback_key,
     callback_of,
@@ -61,20 +66,20 @@ Received = tuple[Inbound, float]  # and when
 class Batch:
     """The operations of one transaction. What they find is entered into them by ``answer``, after the commit."""
 
-    def __init__(self, pipe: Pipe, rules: Rules, births: Births, history_days: int, level: int) -> None:
+    def __init__(self, pipe: Pipe, rules: Rules, births: Births, history_days: int) -> None:
         self._pipe = pipe
         self._send = pipe.send
         self._node = pipe.node
         self._rules = rules
         self._births = births
         self._history_days = history_days
-        self._level = level
         self._lives: bool | None = None
         self._born: list[Recipient] = []
         self._told: list[Callback] = []
         self._past: list[Row] = []
         self._queues: dict[tuple[str, int], int] = {}  # those held: how many segments wait
         self._gone: list[Recipient] = []  # charged ones that left their queue
+        self._doubted: AsyncCursor[Any] | None = None  # messages that come again because the first may be unanswered
         self._new_refs: AsyncCursor[Any] | None = None  # identifiers of inbound messages that were not known before
         self._inbound: list[Received] = []  # to be told, unless they are repeats
         self._late: list[Received] = []  # the same, found out only now
@@ -92,8 +97,8 @@ class Batch:
         if self._pipe.manner.alone:
             await self._send("early_lock")
         # Everything that needs an answer is asked for first, so that all of it is waited for once.
-        questions = [self._nodes, self._hold_queues, self._hold_paces, self._outbound, self._reports, self._attempts]
-        questions += [self._lease, self._release, self._expire]
+        questions = [self._nodes, self._shared, self._hold_queues, self._hold_paces, self._outbound, self._reports]
+        questions += [self._attempts, self._lease, self._release, self._hurry, self._expire]
         for finish in [await question() for question in questions]:
             if finish is not None:
                 await finish()
@@ -108,18 +113,20 @@ class Batch:
 
     async def _nodes(self) -> None:
         for register in self._of[op.Register]:
-            cursor = await self._send("insert_node", register.host, register.pid, self._level)
+            cursor = await self._send("insert_node", register.host, register.pid, register.level)
             self._answer(register, cursor, lambda rows: int(rows[0][0]))
         for beat in self._of[op.Beat]:
             self._answer(beat, await self._send("beat", self._node), bool)
-        for bury in self._of[op.Bury]:
-            await self._send("give_up_node", bury.node)
-            if bury.recipients:
-                await self._send("release_recipients", *pack(RECIPIENT_KEY, bury.recipients), bury.node)
-            if bury.callbacks:
-                await self._send("release_callbacks", *pack(CALLBACK_KEY, bury.callbacks), bury.node)
-            if bury.last:
-                await self._send("delete_node", bury.node)
+        for o in self._of[op.Bury]:
+            await bury(self._pipe, o)
+        for o in self._of[op.ReleaseSlots]:
+            await release_slots(self._pipe, o)
+
+    async def _shared(self) -> None:
+        if asked := self._of[op.LeaseSlots]:
+            await lease_slots(self._pipe, asked, lives=await self._check_life())
+        for o in self._of[op.Provide]:
+            o.result = await provide(self._pipe, o)
 
     def _answer(self, operation: Operation[Any], cursor: AsyncCursor[Any], of: Callable[[list[Any]], Any]) -> None:
         async def answer() -> None:
@@ -283,7 +290,9 @@ class Batch:
         parts = [(part, now) for report, now in reports for part in report.parts]
         decide = await self._receipts.start(receipts) if receipts else None
         self._inbound = [(message, now) for report, now in reports for message in report.inbound]
+        await doubts.put(self._pipe, [(doubt, now) for report, now in reports for doubt in report.doubts])
         self._new_refs = await self._enter(self._inbound)
+        self._doubted = await doubts.take(self._pipe, self._inbound)
 
         async def finish() -> None:
             if decide is not None:
@@ -304,10 +313,16 @@ class Batch:
         return await self._send("insert_inbound_refs", *pack(INBOUND_REF, rows)) if rows else None
 
     async def _tell_inbound(self) -> None:
-        """Tell the messages that have come in, unless they are repeats by their carrier's identifier."""
-        for inbound, cursor in ((self._inbound, self._new_refs), (self._late, await self._enter(self._late))):
+        """Tell the messages that have come in, unless they are repeats of others."""
+        late = await self._enter(self._late), await doubts.take(self._pipe, self._late)
+        for inbound, cursor, doubted in ((self._inbound, self._new_refs, self._doubted), (self._late, *late)):
             new = set(await cursor.fetchall()) if cursor is not None else set()
+            again = set(await doubted.fetchall()) if doubted is not None else set()
             for message, now in inbound:
+                key = (message.carrier, DOUBT + message.digest)
+                if key in again:
+                    again.discard(key)
+                    continue
                 if message.ref is None or (message.carrier, message.ref) in new:
                     new.discard((message.carrier, message.ref))
                     self._told += self._rules.on_inbound(message, now)
@@ -358,6 +373,10 @@ class Batch:
         if callbacks:
             await self._send("release_callbacks", *pack(CALLBACK_KEY, callbacks), self._node)
 
+    async def _hurry(self) -> None:
+        for o in self._of[op.Hurry]:
+            self._answer(o, await hurry(self._pipe, o), len)
+
     # ── what is over ───────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _expire(self) -> Finish | None:
@@ -376,17 +395,22 @@ class Batch:
         await self._send("expire_orphans", now - ORPHAN_SECONDS)
         await self._send("expire_early_answers", now - ORPHAN_SECONDS)
         await self._send("expire_inbound_refs", now - INBOUND_REF_SECONDS)
+        await self._send("expire_told", now - DOUBT_SECONDS)
+        await self._send("expire_doubts", now - REPEAT_SECONDS)
         await self._send("expire_history", now - self._history_days * 86400.0)
 
         async def finish() -> None:
             expired = [callback_of(row) for row in await callbacks.fetchall()]
-            unreceipted = [(enough, recipient_of(tuple(row))) for enough, *row in await handed.fetchall()]
+            # A receipt in this very transaction counts: its recipient was still there when both were asked for.
+            decided = self._receipts.decided
+            over = [(enough, tuple(row)) for enough, *row in await handed.fetchall()]
+            unreceipted = [(enough, recipient_of(row)) for enough, row in over if row[:3] not in decided]
             unsent = [recipient_of(row) for row in await waiting.fetchall()]
             if self._history_days:
                 self._past += [history_row(c, False) for c in expired if c.kind.final]
             for enough, recipient in unreceipted:
-                over = self._rules.on_receipt_window_over
-                self._told += self._rules.on_receipt(recipient, 0, now) if enough else over(recipient, now)
+                window_over = self._rules.on_receipt_window_over
+                self._told += self._rules.on_receipt(recipient, 0, now) if enough else window_over(recipient, now)
             if unreceipted:
                 await self._send("delete_segments", *pack(RECIPIENT_KEY, [recipient_key(r) for _, r in unreceipted]))
             for recipient in unsent:
@@ -399,7 +423,7 @@ class Batch:
                 self._queues |= {(account, kind): queued for account, kind, queued in rows}
             self._gone += charged
             joined = await self._parts.give_up(await due_parts.fetchall(), now) if due_parts else 0
-            asked[0].result = len(expired) + len(unreceipted) + len(unsent) + joined
+            asked[0].result = len(expired) + len(over) + len(unsent) + joined
             for o in asked[1:]:
                 o.result = 0
 

@@ -1,5 +1,6 @@
 """Rows ⇄ values, the same for both engines: which columns a recipient and a callback have, in which order."""
 
+import hashlib
 from typing import Any
 
 import msgspec
@@ -20,6 +21,13 @@ CALLBACK = (
     "code", "receipted", "carrier", "due_at", "attempts", "tried_at",
 )  # fmt: skip
 COLUMNS = {"recipient": RECIPIENT, "callback": CALLBACK}
+
+TOLD, DOUBT = "=", "!"
+"""With what the identifiers begin of messages that have none of their carrier's: taken by a node, whose number stands
+behind an @; and of which the carrier may not know it."""
+
+REPEAT_SECONDS = 300.0  # how long a message whose answer is in doubt may come again
+DOUBT_SECONDS = 60.0  # how long before the end of a node its answers are in doubt
 
 _KINDS = (Kind.SMS, Kind.MMS)
 _PRIORITIES = (None, Priority.DEFAULT, Priority.HIGH)
@@ -100,6 +108,11 @@ def outcome_text(outcome: Outcome) -> str:
 def outcome_of(text: str) -> Outcome:
     name, fields = msgspec.json.decode(text)
     return msgspec.convert(fields, _OUTCOMES[name])
+
+
+def mark_of(number: str) -> str:
+    """Return what a number is known by where the number itself must not be kept."""
+    return hashlib.blake2b(number.encode(), digest_size=8).hexdigest()
 
 
 def recipient_key(recipient: Recipient) -> tuple[str, str, int]:

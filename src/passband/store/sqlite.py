@@ -24,16 +24,31 @@ import apsw
 import structlog
 
 from passband.domain.errors import StoreUnavailable
-from passband.domain.event import Callback, Endpoint
+from passband.domain.event import Callback, CallbackKey, Endpoint
 from passband.domain.message import Direction, Recipient
 from passband.domain.report import Report
 from passband.domain.rules import Rules
-from passband.store import Attempted, Births, Charge, Depth, Found, Line, Pace, Query
+from passband.store import (
+    Attempted,
+    Births,
+    Charge,
+    Depth,
+    Found,
+    Line,
+    NodeState,
+    Pace,
+    Provision,
+    Provisions,
+    Query,
+    Slots,
+)
 from passband.store import operations as op
 from passband.store.commit import GroupCommit, Operation
 from passband.store.queries import migrations
+from passband.store.schema import level_of
 from passband.store.sqlite_gaps import Gaps
 from passband.store.sqlite_reads import Reads
+from passband.store.sqlite_schema import migrate
 from passband.store.sqlite_steps import Steps
 
 log = structlog.get_logger()
@@ -42,7 +57,7 @@ T = TypeVar("T")
 
 CHECKPOINT_FRAMES = 4000  # 16 MiB of log: hot pages are copied to the file once for many commits
 EMPTY_LOG_SECONDS = 15.0  # well below the minute within which nothing of a message may be left
-EMPTY_LOG_PATIENCE = 0.1  # how long other nodes' readers and writers are waited for; commits wait behind it
+OTHERS_PATIENCE = 0.1  # how long other nodes' readers and writers are waited for; commits wait behind it
 SWEEP_SLICES = 500  # 1 GB of the file is looked through each time; what is larger takes several times
 CLEAR_PAGES = 500  # cleared at once, 5 ms
 CLEAR_TRIES = 10
@@ -50,6 +65,7 @@ SILENT_SECONDS = 10.0  # a node that has not been heard of for so long is given 
 BUSY_SECONDS = 10.0
 PAUSE_SECONDS = 0.0005  # between tries for a lock that another node holds for the time of a commit
 BURY_ROWS = 2000
+HURRY_ROWS = 500
 
 # What means that the store is out of order, rather than that a statement is wrong.
 OUT_OF_ORDER = (
@@ -74,6 +90,8 @@ class SqliteStore:
         self._rules = rules
         self._births = births
         self._history_days = history_days
+        self._migrations = migrations("sqlite")
+        self._complete = False  # no schema change is left to make
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="sqlite-commit")
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="sqlite-read")
         self._commit = GroupCommit(self)
@@ -90,16 +108,21 @@ class SqliteStore:
         """
         self._loop = asyncio.get_running_loop()
         try:
-            await self._in(self._writer, self._connect)
+            await self._in(self._writer, lambda: self._connect(now))
             self._reads = await self._in(self._reader, lambda: Reads(_open(self._path)))
-        except (apsw.Error, OSError) as error:
+        except (apsw.Error, OSError, StoreUnavailable) as error:
             self._writer.shutdown()
             self._reader.shutdown()
             raise StoreUnavailable(f"cannot use {self._path}: {error}") from error
         self._commit.start()
-        self.node = self._steps.node = await self._commit.submit(op.Register(socket.gethostname(), os.getpid(), now))
+        await self._register(now)
 
-    def _connect(self) -> None:
+    async def _register(self, now: float) -> None:
+        level = level_of(self._migrations)
+        self.node = await self._commit.submit(op.Register(socket.gethostname(), os.getpid(), level, now))
+        self._steps.become(self.node)
+
+    def _connect(self, now: float) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         connection = _open(self._path)
         # SQLite does not wait by itself where two connections switch a new file to its log at once.
@@ -107,7 +130,7 @@ class SqliteStore:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         connection.set_wal_hook(self._on_wal)
-        self._patiently(lambda: _migrate(connection), BUSY_SECONDS)
+        self._patiently(lambda: self._change_schema(connection, now), BUSY_SECONDS)
         connection.set_busy_timeout(0)  # the event loop must not wait for a lock; _begin does so in the thread
         self._connection = connection
         self._gaps = Gaps(self._path)
@@ -237,6 +260,13 @@ class SqliteStore:
     ) -> list[Callback]:
         return await self._commit.submit(op.LeaseCallbacks(endpoint, limit, now, untried_since))
 
+    async def hurry(self, what: Endpoint | CallbackKey, now: float) -> int:
+        count = last = await self._commit.submit(op.Hurry(what, HURRY_ROWS, now))
+        while last == HURRY_ROWS:
+            last = await self._commit.submit(op.Hurry(what, HURRY_ROWS, now))
+            count += last
+        return count
+
     async def release(self, recipients: Sequence[Recipient], callbacks: Sequence[Callback]) -> None:
         await self._commit.submit(op.Release(recipients, callbacks))
 
@@ -263,7 +293,7 @@ class SqliteStore:
                 break
 
     def _truncate_log(self) -> bool:
-        return self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE, EMPTY_LOG_PATIENCE)
+        return self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE, OTHERS_PATIENCE)
 
     def _clear_gaps(self, pages: Sequence[int]) -> None:
         """Clear gaps while the log is empty and the write lock held; a page's copies in memory must go with it."""
@@ -292,9 +322,7 @@ class SqliteStore:
         since, self._beaten = time.monotonic() - self._beaten, time.monotonic()
         if not lives:
             log.error("this node was given up by the others, its leases are gone", node=self.node)
-            self.node = self._steps.node = await self._commit.submit(
-                op.Register(socket.gethostname(), os.getpid(), now)
-            )
+            await self._register(now)
         # Where this node could not beat itself, the others may not have been able to either: a full disk silences all.
         judges = since < SILENT_SECONDS / 2
         for node, host, pid, beat_at in await self._read(lambda: self._reads.nodes()):
@@ -302,7 +330,18 @@ class SqliteStore:
             if node != self.node and (silent or _dead(host, pid)):
                 log.info("taking over from a silent node", node=node, silent_seconds=round(now - beat_at, 1))
                 await self._bury(node)
+        if not self._complete:
+            await self._commit.exclusively(lambda: self._in(self._writer, lambda: self._finish_schema(now)))
         return lives
+
+    def _change_schema(self, connection: apsw.Connection, now: float) -> None:
+        self._complete = migrate(connection, self._migrations, now - SILENT_SECONDS)
+
+    def _finish_schema(self, now: float) -> None:
+        try:
+            self._patiently(lambda: self._change_schema(self._connection, now), OTHERS_PATIENCE)
+        except OUT_OF_ORDER as error:
+            log.warning("the schema could not be changed", cause=str(error))
 
     async def _bury(self, node: int) -> None:
         """Give a node up, then free what it held, a batch at a time.
@@ -317,6 +356,15 @@ class SqliteStore:
             more = len(recipients) == BURY_ROWS or len(callbacks) == BURY_ROWS
             await self._commit.submit(op.Bury(node, recipients, callbacks, last=not more))
 
+    async def lease_slots(self, carrier: str, slots: int, now: float) -> Slots:
+        return await self._commit.submit(op.LeaseSlots(carrier, slots))
+
+    async def release_slots(self, carrier: str, slots: Sequence[int]) -> None:
+        await self._commit.submit(op.ReleaseSlots(carrier, slots))
+
+    async def provision(self, changes: Sequence[Provision], at: int) -> int | None:
+        return await self._commit.submit(op.Provide(changes, at))
+
     # ── reading ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def lines(self, now: float) -> list[Line]:
@@ -330,6 +378,12 @@ class SqliteStore:
 
     async def search(self, query: Query, now: float) -> tuple[int, list[Found]]:
         return await self._read(lambda: self._reads.search(query))
+
+    async def provisioned(self, since: int | None = None) -> Provisions | None:
+        return await self._read(lambda: self._reads.provisioned(since))
+
+    async def nodes(self, now: float) -> list[NodeState]:
+        return await self._read(lambda: self._reads.node_states(now))
 
     async def depths(self) -> Sequence[Depth]:
         return await self._read(lambda: self._reads.depths())
@@ -352,19 +406,6 @@ def _open(path: Path) -> apsw.Connection:
     connection.execute("PRAGMA cache_size = -65536")  # KiB; the rows in use, not the file
     connection.execute("PRAGMA temp_store = MEMORY")
     return connection
-
-
-def _migrate(connection: apsw.Connection) -> None:
-    """Apply the schema changes that the file has not seen, in one transaction, one node at a time."""
-    connection.execute("BEGIN EXCLUSIVE")
-    with connection:
-        connection.execute("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY) WITHOUT ROWID")
-        done = {name for (name,) in connection.execute("SELECT name FROM migrations")}
-        for name, sql in migrations("sqlite"):
-            if name not in done:
-                connection.execute(sql)
-                connection.execute("INSERT INTO migrations (name) VALUES (?)", (name,))
-    connection.execute("COMMIT")
 
 
 def _dead(host: str, pid: int) -> bool:

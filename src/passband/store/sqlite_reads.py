@@ -1,14 +1,18 @@
 """What is read from a SQLite database beside the path of the messages, in a thread and on a connection of its own."""
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import apsw
 
+from passband.domain.errors import StoreUnavailable
 from passband.domain.message import Direction, Kind
-from passband.store import Depth, Found, Line, Query
+from passband.store import Depth, Found, Line, NodeState, Provisions, Query
 from passband.store.queries import load
 from passband.store.rows import Row
+from passband.store.sharing import node_states, provisions
 
 Q = load("sqlite_reads.sql", {})
 
@@ -94,6 +98,12 @@ class Reads:
             retries += self._fetch(Q["overdue_retries"], (account, f"{int(retries_over * 1000):013d}", OVERDUE_ROWS))
         return receipts, retries
 
+    def node_states(self, now: float) -> list[NodeState]:
+        return node_states(self._fetch(Q["node_states"], (now,)), self._fetch(Q["leased_slots"]))
+
+    def provisioned(self, since: int | None) -> Provisions | None:
+        return provisions(self._fetch(Q["provisioned"], (since,)))
+
     def depths(self) -> Sequence[Depth]:
         return [Depth(*row) for row in self._fetch(Q["depths"])]
 
@@ -115,6 +125,19 @@ class Reads:
             (*values, query.limit, query.offset),
         )
         return total, [_found(row) for row in rows]
+
+
+def read_nodes(path: Path, now: float) -> list[NodeState]:
+    """Return the nodes of a file without becoming one. Raises StoreUnavailable; an absent file is not made."""
+    try:
+        connection = apsw.Connection(os.fspath(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        try:
+            connection.set_busy_timeout(1000)
+            return Reads(connection).node_states(now)
+        finally:
+            connection.close()
+    except apsw.Error as error:
+        raise StoreUnavailable(f"cannot read {path}: {error}") from error
 
 
 def _conditions(query: Query) -> tuple[list[str], tuple[object, ...]]:

@@ -4,7 +4,6 @@ The rules (``domain/rules.py``) decide what follows from what; here it becomes r
 2 to 3 µs a row; the commit is the caller's.
 """
 
-import hashlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,28 +20,30 @@ from passband.domain.status import Cause, State
 from passband.store import Births
 from passband.store import operations as op
 from passband.store.commit import Operation
-from passband.store.queries import load
 from passband.store.rows import (
-    COLUMNS,
+    DOUBT,
+    DOUBT_SECONDS,
+    REPEAT_SECONDS,
+    TOLD,
     Row,
     callback_key,
     callback_of,
     callback_row,
     history_row,
+    mark_of,
     outcome_of,
     outcome_text,
     recipient_key,
     recipient_of,
     recipient_row,
 )
+from passband.store.sqlite_nodes import NodeSteps, Q
 
 ORPHAN_SECONDS = 600.0  # how long a receipt may precede its outcome
 INBOUND_REF_SECONDS = 24 * 3600.0  # how long a carrier's repeats are known (Semantics, section 8)
 JOINED_PART_SECONDS = 3600.0  # how long repeats of a joined message's parts are known
 EXPIRE_ROWS = 500  # in one step, so that expiring a backlog does not hold up everyone else
 NO_CARRIER = 5501
-
-Q = load("sqlite.sql", COLUMNS)
 
 
 class Steps:
@@ -56,6 +57,7 @@ class Steps:
         self._rules = rules
         self._births = births
         self._history_days = history_days
+        self._nodes = NodeSteps(connection)
         self.node = 0
         self._lives = False
         self._born: list[Recipient] = []
@@ -71,10 +73,12 @@ class Steps:
             op.LeaseCallbacks: self._lease_callbacks,
             op.Release: self._release,
             op.Expire: self._expire,
-            op.Beat: self._beat,
-            op.Register: self._register,
-            op.Bury: self._bury,
+            **self._nodes.steps,
         }
+
+    def become(self, node: int) -> None:
+        """Do everything from now on as the node of this number."""
+        self.node = self._nodes.node = node
 
     def run(self, operations: Sequence[Operation[Any]]) -> tuple[list[Recipient], list[Callback]]:
         """Run the operations in order; return what was born leased to this node."""
@@ -151,6 +155,8 @@ class Steps:
             self._receipts(report.receipts, o.now)
         for answer in report.answers:
             self._answer(answer, o.now)
+        for doubt in report.doubts:
+            self._execute(Q["put_inbound_ref"], (doubt.carrier, DOUBT + doubt.digest, o.now))
         for inbound in report.inbound:
             self._inbound(inbound, o.now)
         for part in report.parts:
@@ -195,11 +201,11 @@ class Steps:
             )
         self._told += change.callbacks
         for ref in change.refs:
-            for receipt, code in self._fetch(Q["orphans_by_ref"], (recipient.carrier, ref, _mark(recipient.number))):
+            for receipt, code in self._fetch(Q["orphans_by_ref"], (recipient.carrier, ref, mark_of(recipient.number))):
                 self._execute(Q["delete_orphan"], (receipt,))
                 self._receipt(Receipt(recipient.carrier, (ref,), recipient.number, code), now)
             for numbers, outcome in self._fetch(Q["early_answers_by_ref"], (recipient.carrier, ref)):
-                if not numbers or _mark(recipient.number) in numbers.split(","):
+                if not numbers or mark_of(recipient.number) in numbers.split(","):
                     self._answer(Answer(recipient.carrier, ref, outcome_of(outcome), (recipient.number,)), now)
 
     def _settle_leased(self, recipient: Recipient, callbacks: Sequence[Callback]) -> None:
@@ -220,7 +226,7 @@ class Steps:
     def _answer(self, answer: Answer, now: float) -> None:
         rows = self._fetch(Q["handed_by_answer"], (answer.carrier, answer.ref))
         if not rows:
-            marks = ",".join(map(_mark, answer.numbers))
+            marks = ",".join(map(mark_of, answer.numbers))
             row = (answer.carrier, answer.ref, marks, outcome_text(answer.outcome), now)
             self._execute(Q["insert_early_answer"], row)
         for recipient in map(recipient_of, rows):
@@ -248,7 +254,11 @@ class Steps:
     def _receipts(self, receipts: Sequence[Receipt], now: float) -> None:
         """Take receipts: by their first references, the common case, in two statements; the others one by one."""
         firsts: dict[Row, deque[Receipt]] = {}
+        unsure = []
         for receipt in receipts:
+            if receipt.pair:
+                unsure.append(receipt)
+                continue
             firsts.setdefault((receipt.carrier, receipt.refs[0], receipt.number), deque()).append(receipt)
         settled = []
         for row in self._executemany(Q["handed_by_ref"], firsts).fetchall():
@@ -257,7 +267,7 @@ class Steps:
             receipt = firsts[recipient.carrier, row[0], recipient.number].popleft()
             self._told += self._rules.on_receipt(recipient, receipt.code, now)
         self._executemany(Q["delete_handed"], settled)
-        for left in firsts.values():
+        for left in (*firsts.values(), unsure):
             for receipt in left:
                 self._receipt(receipt, now)
 
@@ -274,12 +284,17 @@ class Steps:
             if rows:
                 self._segment(rows[0], receipt.code, now)
                 return
+        if receipt.pair:
+            name = (receipt.carrier, receipt.pair, receipt.number)
+            if len({*self._fetch(Q["handed_by_pair"], name), *self._fetch(Q["segments_by_pair"], name)}) == 1:
+                self._receipt(Receipt(receipt.carrier, (receipt.pair,), receipt.number, receipt.code), now)
+                return
         if receipt.otherwise is not None:
             self._inbound(receipt.otherwise, now)
             return
         # The number is part of the key: a forged receipt must not take the place of the true one. It is kept as a mark
         # only, because repeats of a receipt end here, and nothing of a message that is over may be kept.
-        mark = _mark(receipt.number)
+        mark = mark_of(receipt.number)
         key = "\n".join((receipt.carrier, mark, *receipt.refs))
         for ref in receipt.refs:
             self._execute(Q["insert_orphan"], (key, receipt.carrier, ref, mark, receipt.code, now))
@@ -297,6 +312,12 @@ class Steps:
             self._told += self._rules.on_receipt(recipient_of(row), code, now)
 
     def _inbound(self, inbound: Inbound, now: float) -> None:
+        if inbound.digest:
+            self._execute(Q["take_doubt"], (inbound.carrier, DOUBT + inbound.digest, now - REPEAT_SECONDS))
+            repeated = self._changes()
+            self._execute(Q["put_inbound_ref"], (inbound.carrier, f"{TOLD}{inbound.digest}@{self.node}", now))
+            if repeated:
+                return
         if inbound.ref is not None:
             self._execute(Q["insert_inbound_ref"], (inbound.carrier, inbound.ref, now))
             if not self._changes():
@@ -402,6 +423,8 @@ class Steps:
             ("expire_orphans", ORPHAN_SECONDS),
             ("expire_early_answers", ORPHAN_SECONDS),
             ("expire_inbound_refs", INBOUND_REF_SECONDS),
+            ("expire_told", DOUBT_SECONDS),
+            ("expire_doubts", REPEAT_SECONDS),
             ("expire_history", self._history_days * 86400.0),
         ):
             self._execute(Q[statement], (now - age,))
@@ -429,24 +452,3 @@ class Steps:
                 if recipient.charge:
                     self._discharge(recipient.message.account, recipient.message.kind, recipient.charge)
         return count
-
-    # ── nodes ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _register(self, o: op.Register) -> int:
-        return int(self._fetch(Q["insert_node"], (o.host, o.pid, o.now))[0][0])
-
-    def _beat(self, o: op.Beat) -> bool:
-        self._execute(Q["beat"], (o.now, self.node))
-        return self._changes() == 1
-
-    def _bury(self, o: op.Bury) -> None:
-        self._execute(Q["give_up_node"], (o.node,))
-        self._executemany(Q["release_recipient"], [(*key, o.node) for key in o.recipients])
-        self._executemany(Q["release_callback"], [(*key, o.node) for key in o.callbacks])
-        if o.last:
-            self._execute(Q["delete_node"], (o.node,))
-
-
-def _mark(number: str) -> str:
-    """Return what a number is known by where the number itself must not be kept."""
-    return hashlib.blake2b(number.encode(), digest_size=8).hexdigest()

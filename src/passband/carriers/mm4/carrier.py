@@ -9,13 +9,15 @@ import structlog
 
 from passband.carriers import ReportFunction
 from passband.carriers.mm4.frames import Mail
-from passband.carriers.mm4.incoming import LARGE_OCTETS, WAITS, Incoming, Response
-from passband.carriers.mm4.outgoing import envelope_of, forward_request, taken
+from passband.carriers.mm4.incoming import LARGE_OCTETS, WAITS, Incoming
+from passband.carriers.mm4.outgoing import SystemMail, envelope_of, forward_request, taken
 from passband.carriers.mm4.profile import DeliveredOn, Profile
 from passband.carriers.mm4.receiver import Receiver
+from passband.carriers.mm4.reports import Reports
 from passband.carriers.mm4.sending import NEXT_TRANSACTION, Link, Sent
 from passband.clock import Clock
 from passband.domain.errors import StoreUnavailable
+from passband.domain.event import Callback
 from passband.domain.message import Kind, Recipient
 from passband.domain.pace import reserve
 from passband.domain.report import Accepted, Deferred, Outcome, Rejected, Report, Submission
@@ -31,7 +33,7 @@ IDLE_SECONDS: Final = 60.0
 STORE_SECONDS: Final = 0.5  # before outcomes are reported again that the store could not keep
 STOP_SECONDS: Final = 5.0  # that mails under way have to come to their end
 LOCKED_OUT_SECONDS: Final = 300.0  # before the next connection to a peer that does not let us in
-MOST_RESPONSES: Final = 1000
+MOST_RESPONSES: Final = 1000  # and reports, that wait for the peer
 RESPONSE_TRIES: Final = 10
 MOST_TRIED: Final = 10_000  # messages whose tries are remembered, for the waits between them
 
@@ -46,8 +48,8 @@ class Mm4Carrier:
     cancelled, mails under way have five seconds to come to their end; what has no outcome then is sent again by whoever
     gets its lease, under the same identifiers. **Error handling.** While the peer cannot be reached there is no room,
     and what is held goes back to the store, due when the connection is tried again. Outcomes that the store cannot keep
-    are reported again until it can. Responses to the peer wait in memory only: it repeats a request that is not
-    answered.
+    are reported again until it can. Responses and reports to the peer wait in memory only: it repeats a request that is
+    not answered, and does without a report.
     """
 
     kinds = frozenset({Kind.MMS})
@@ -66,11 +68,12 @@ class Mm4Carrier:
         self._profile = profile
         self._clock = clock
         self._receipts_for = receipts_for
-        self._incoming = Incoming(profile, clock, is_ours, self._respond)
+        self._reports = Reports(profile, clock, self._respond)
+        self._incoming = Incoming(profile, clock, is_ours, self._respond, self._reports.answered)
         self.receiver = Receiver(profile, self._incoming.rcpt, self._take, reuse_port=reuse_port)
         self._report: ReportFunction | None = None
         self._submitted: deque[Submission] = deque()
-        self._responses: deque[tuple[Response, int]] = deque()  # with the tries that failed
+        self._responses: deque[tuple[SystemMail, int]] = deque()  # with the tries that failed
         self._work = asyncio.Semaphore(0)  # one for each of both
         self._held = 0
         self._blocked = False
@@ -241,30 +244,38 @@ class Mm4Carrier:
 
     # ── responses ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _respond(self, response: Response) -> None:
-        if len(self._responses) < MOST_RESPONSES:
+    def acknowledged(self, callback: Callback) -> None:
+        """Take note that an application has taken a message of the peer's, with what that came with in its ``tag``."""
+        self._reports.acknowledged(callback)
+
+    def _respond(self, response: SystemMail, wait: float = 0.0) -> None:
+        if len(self._responses) + len(self._later) >= MOST_RESPONSES:
+            log.warning("too many responses wait for the peer", carrier=self.name)
+        elif wait:
+            self._respond_later(response, 0, wait)
+        else:
             self._responses.append((response, 0))
             self._work.release()
-        else:
-            log.warning("too many responses wait for the peer; it will ask again", carrier=self.name)
 
-    async def _send_response(self, link: Link, response: Response, tries: int) -> None:
+    async def _send_response(self, link: Link, response: SystemMail, tries: int) -> None:
         sent = await self._send(link, self._profile.system_address, [response.to], response.octets)
         verdict = sent.refused.get(response.to)
         if verdict is None:
             return
         if verdict.outcome is not Known.RETRY or tries >= RESPONSE_TRIES or self._stopping.is_set():
-            log.warning("a response could not be sent; the peer will ask again", carrier=self.name, code=verdict.code)
+            log.warning("a response could not be sent", carrier=self.name, code=verdict.code)
             return
-        task = asyncio.create_task(self._respond_later(response, tries + 1))
+        self._respond_later(response, tries + 1, WAITS[min(tries, len(WAITS) - 1)])
+
+    def _respond_later(self, response: SystemMail, tries: int, wait: float) -> None:
+        async def respond() -> None:
+            await self._rest(max(self._down_until, self._clock.now() + wait))
+            self._responses.append((response, tries))
+            self._work.release()
+
+        task = asyncio.create_task(respond())
         self._later.add(task)
         task.add_done_callback(self._later.discard)
-
-    async def _respond_later(self, response: Response, tries: int) -> None:
-        wait = WAITS[min(tries - 1, len(WAITS) - 1)]
-        await self._rest(max(self._down_until, self._clock.now() + wait))
-        self._responses.append((response, tries))
-        self._work.release()
 
     # ── receiving ──────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -8,14 +8,15 @@ import asyncio
 import hashlib
 import uuid
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 import structlog
 
 from passband.carriers import ReportFunction
 from passband.carriers.mm4.frames import Mail
-from passband.carriers.mm4.outgoing import read_transaction
+from passband.carriers.mm4.outgoing import SystemMail, read_transaction
 from passband.carriers.mm4.profile import DeliveredOn, Profile
+from passband.carriers.mm4.reports import note_of
 from passband.clock import Clock
 from passband.domain.errors import StoreUnavailable
 from passband.domain.message import Kind
@@ -26,6 +27,7 @@ from passband.mm4.errors import Reason, UnreadableMm4
 from passband.mm4.identity import mail_id
 from passband.mm4.message import (
     DeliveryReportRequest,
+    DeliveryReportResponse,
     ForwardRequest,
     ForwardResponse,
     Message,
@@ -60,13 +62,6 @@ _REFUSALS: Final = {
 }
 
 
-class Response(NamedTuple):
-    """A mail of ours that answers a request."""
-
-    to: str
-    octets: bytes
-
-
 class Incoming:
     """Takes the mails of one peer."""
 
@@ -75,13 +70,15 @@ class Incoming:
         profile: Profile,
         clock: Clock,
         is_ours: Callable[[str], bool],
-        respond: Callable[[Response], None],
+        respond: Callable[[SystemMail], None],
+        answered: Callable[[DeliveryReportResponse], None],
     ) -> None:
-        """``is_ours`` tells of a number whether it is the platform's."""
+        """``is_ours`` tells of a number whether it is the platform's; ``answered`` takes answers to our reports."""
         self._profile = profile
         self._clock = clock
         self._is_ours = is_ours
         self._respond = respond
+        self._answered = answered
 
     def rcpt(self, address: str) -> str:
         """Return the SMTP reply to a recipient."""
@@ -137,6 +134,8 @@ class Incoming:
                 self._answer(message, TAKEN)
             case ForwardResponse():
                 await self._response(message, report)
+            case DeliveryReportResponse():
+                self._answered(message)
             case _:
                 log.info("a response to a report that was never sent", carrier=self._profile.name, mail=str(message))
         return OK
@@ -159,6 +158,7 @@ class Incoming:
             kind=Kind.MMS,
             ref=_ref(request, told),
             told=told,
+            note=note_of(self._profile, request),
             attachments=tuple(Attachment(p.name, p.content_type, p.octets, p.index) for p in request.parts),
         )
         await report(Report(inbound=(inbound,)))
@@ -210,7 +210,7 @@ class Incoming:
         p = self._profile
         name = mail_id(uuid.uuid4().hex, 1, p.domain)
         response = answer(request, status, system=p.system_address, mail_id=name, at=self._clock.now())
-        self._respond(Response(request.res_to, render(response)))
+        self._respond(SystemMail(request.res_to, render(response)))
 
 
 def _ref(request: ForwardRequest, told: tuple[str, ...]) -> str | None:

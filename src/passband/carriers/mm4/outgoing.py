@@ -29,6 +29,13 @@ _MODES = (DeliveredOn.SMTP, DeliveredOn.FORWARD_RES, DeliveredOn.REPORT)
 _ours = re.compile(r"[a-z0-9.-]{1,40}-(?P<mode>[012])(?P<attempt>[0-9])[0-9]{7}").fullmatch
 
 
+class SystemMail(NamedTuple):
+    """A mail of ours to the peer's system: an answer to a request, or a report."""
+
+    to: str
+    octets: bytes
+
+
 class Transaction(NamedTuple):
     """What one of our transaction ids says: when its recipients are delivered, and how often it was tried before."""
 
@@ -43,7 +50,11 @@ def read_transaction(identifier: Identifier) -> Transaction | None:
 
 
 def forward_request(profile: Profile, submission: Submission, mode: DeliveredOn) -> ForwardRequest:
-    """Return the request that carries a submission to its peer. Raises ValueError where it can have no identifier."""
+    """Return the request that carries a submission to its peer. Raises ValueError where it can have no identifier.
+
+    It shows the whole group, whoever the peer refuses at RCPT: the same list stands in every request about a message,
+    to every peer and in every attempt (MM4, section 8), or one group would be several on the handsets.
+    """
     message = submission.recipients[0].message
     sequence = _sequence(profile.name, submission.recipients, mode)
     return ForwardRequest(

@@ -33,7 +33,7 @@ class Profile:
 
     ``domain`` is ours, ``peer_domain`` the peer's, as envelopes have them. The peer may connect from ``allow``, or
     from anywhere with ``listen_user`` and ``listen_password``. ``content_types`` are those that the peer takes; None:
-    all that may be sent.
+    all that may be sent. With ``send_delivery_reports`` it gets those that it asks for.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Profile:
     content_types: frozenset[str] | None
     ack_request: bool
     delivery_report: bool
+    send_delivery_reports: bool
     mms_delivered_on: DeliveredOn
     receipt_window: float
     listen: tuple[str, int]

@@ -7,6 +7,7 @@ outbound     a recipient → its segments; answers → its outcome
 inbound      deliver_sm → receipts, messages and parts of messages
 numbers      the forms of numbers on the wire
 pacing       rate, and the pause after throttling
+slots        which links this node holds: a carrier's binds are shared among nodes
 link         one bind that is kept up; when it is tried again
 connection   one connection: a session and its transport
 check        can the carrier be reached?

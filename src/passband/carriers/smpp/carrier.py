@@ -15,16 +15,17 @@ import structlog
 from passband.carriers import ReportFunction
 from passband.carriers.smpp.check import check
 from passband.carriers.smpp.connection import Connection, Entry
-from passband.carriers.smpp.inbound import Arrival, Reader, Repeats, digest_of
-from passband.carriers.smpp.link import BINDS, Link, LinkState
+from passband.carriers.smpp.inbound import Answers, Arrival, Reader
+from passband.carriers.smpp.link import LinkState
 from passband.carriers.smpp.numbers import Numbers
 from passband.carriers.smpp.outbound import Outbound
 from passband.carriers.smpp.pacing import Pacing
 from passband.carriers.smpp.reports import Reports
 from passband.carriers.smpp.settings import SmppSettings
+from passband.carriers.smpp.slots import LinkSlots
 from passband.clock import Clock
 from passband.domain.message import Kind
-from passband.domain.report import Inbound, Part, Rejected, Submission
+from passband.domain.report import Inbound, Part, Receipt, Rejected, Submission
 from passband.smpp.codec import ROK
 from passband.smpp.error_mapping import Outcome, Retry
 from passband.smpp.outcome import submit_verdict
@@ -38,8 +39,11 @@ NO_LINK: Final = 5501
 THROTTLED: Final = 5600
 UNKNOWN_ERROR: Final = 0xFF
 
-HOLD_SECONDS: Final = 10.0
-"""How long what was taken over is held while nothing can be sent; then it goes back to the store, where it expires."""
+HOLD_SECONDS: Final = 2.0
+"""How long what was taken over is held while no link is bound; then it goes back to the store, where it expires, and
+where nodes with a link find it. A link that was cut is back within this time, if its carrier is."""
+
+PAUSE_SECONDS: Final = 10.0  # of a longer pause after throttling the store keeps what waits
 
 MOST_UNREPORTED: Final = 5000  # outcomes; beyond it the store is out of order, and no more is sent
 ALARMING: Final = 20  # equal refusals in a row: an empty balance (0x14) or a suspended account (0x03)
@@ -60,19 +64,24 @@ class SmppCarrier:
 
     kinds = frozenset({Kind.SMS})
 
-    def __init__(self, settings: SmppSettings, clock: Clock, random: Random) -> None:
+    def __init__(
+        self,
+        settings: SmppSettings,
+        clock: Clock,
+        random: Random,
+        is_ours: Callable[[str], bool] = lambda number: False,
+    ) -> None:
+        """``is_ours`` tells whether a number is one of the platform's own."""
         self.name = settings.name
         self._settings = settings
         self._clock = clock
         self._outbound = Outbound(settings, Numbers(settings), random.random)
-        self._reader = Reader(settings)
-        self._repeats = Repeats()
+        self._reader = Reader(settings, is_ours)
+        self._answers = Answers()
         self._pacing = Pacing(settings.rate)
         self._overrides = settings.overrides
-        commands = BINDS[settings.bind_type]
-        self._links = [
-            Link(settings, command, self, clock, random.random) for _ in range(settings.binds) for command in commands
-        ]
+        self.binds = settings.binds
+        self._slots = LinkSlots(settings, self, clock, random.random, self._failed)
         self._bound: list[Connection] = []  # those that transmit
         self._queue: deque[Entry] = deque()
         self._again: deque[Entry] = deque()  # written once; before the queue
@@ -227,34 +236,32 @@ class SmppCarrier:
         if not self._reports.takes_arrivals:
             _respond(connection, pdu, RX_T_APPN)
             return
+        self._reader.ids_given = self._outbound.gives_ids
         value = self._reader.read(cast(DeliverSm | DataSm | ReceiptSm, pdu))
         if value is None:
-            _respond(connection, pdu, ROK)
-            return
-        if isinstance(value, (Inbound, Part)) and self._repeats.is_repeat(digest_of(cast(DeliverSm, pdu)), now):
-            log.info("an inbound message came again", carrier=self.name)
             _respond(connection, pdu, ROK)
             return
         self._reports.arrival(connection, pdu, value, now)
 
     def _answer(self, connection: Connection, pdu: Pdu, value: Arrival, received_at: float, kept: bool) -> None:
         """What was reported is durable, or was not kept: tell the carrier."""
-        if kept and isinstance(value, (Inbound, Part)):
+        message = value.otherwise if isinstance(value, Receipt) else value
+        if kept and isinstance(message, Inbound):
             now = self._clock.now()
-            digest = digest_of(cast(DeliverSm, pdu))
-            if connection.closed is not None:
-                self._repeats.missed(digest, now)
-            else:
-                self._repeats.answered(digest, id(connection), received_at, now)
+            if connection.closed is not None or self._answers.came_too_late(
+                message.digest, id(connection), received_at, now
+            ):
+                self._reports.doubt([message.digest])
         _respond(connection, pdu, ROK if kept else RX_T_APPN)
 
     def changed(self, connection: Connection, now: float) -> None:
         """A connection was bound, or has ended."""
         if connection.closed is not None:
-            self._repeats.ended(id(connection), now)
+            self._reports.doubt(self._answers.ended(id(connection), now))
         self._bound = [bind for bind in self._bound if bind is not connection]
         if connection.transmits and connection.session.bound:
             self._bound.append(connection)
+            self._wake()  # what found no link waits in the store, and nobody has asked for room
         if self._bound:
             self._unsendable_since = None
         elif self._unsendable_since is None:
@@ -280,24 +287,54 @@ class SmppCarrier:
         else:
             self._starved = True
 
+    # ── slots ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def hold(self, slots: frozenset[int], within: float | None = None) -> None:
+        """Have links for these slots of the carrier's ``binds``, counted from 0, and for no others.
+
+        Links of other slots take no more segments, wait ``within`` seconds at most for the answers to those that they
+        have written (None: ``drain_timeout``) and unbind. The rate of all binds is shared by slot. Until it is called
+        all slots are held.
+        """
+        if slots:
+            self._pacing.share_out(len(slots) / self.binds)
+        self._slots.hold(slots, self._settings.drain_timeout if within is None else within)
+        self._tick_wake.set()
+
+    @property
+    def used(self) -> frozenset[int]:
+        """The slots whose links are connected or may yet be; those that are not held any more come to an end."""
+        return self._slots.used
+
+    def reachable(self, now: float) -> bool:
+        """Return whether what waits may leave by this node soon: a link is bound, or is just being bound again."""
+        if self._unsendable_since is None:
+            return True
+        return bool(self._slots.held) and now < self._unsendable_since + HOLD_SECONDS
+
     # ── running ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def run(self, report: ReportFunction, wake: Callable[[], None]) -> None:
         self._stopping = False
         self._wake = wake
         self._reports.start(report)
-        links = [asyncio.create_task(link.run(), name=f"link {link.peer}") for link in self._links]
+        self._slots.start()
         ticks = asyncio.create_task(self._ticks(), name=f"carrier {self.name}")
         failure = self._reports.failure
         try:
-            await asyncio.wait([*links, ticks, failure], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([ticks, failure], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await self._stop(links)
+            await self._stop()
             ticks.cancel()
             await asyncio.wait([ticks])
-        for ended in (failure, ticks, *links):  # only an error that nobody expects ends one of them
+        for ended in (failure, ticks):  # only an error that nobody expects ends one of them
             if not ended.cancelled() and ended.done():
                 ended.result()
+
+    def _failed(self, error: BaseException) -> None:
+        failure = self._reports.failure
+        if not failure.done():
+            failure.set_exception(error)
 
     async def _ticks(self) -> None:
         while True:
@@ -308,9 +345,9 @@ class SmppCarrier:
         self._pump(now)
         held = self._queue or self._again
         if held:
-            if self._unsendable_since is not None and now >= self._unsendable_since + HOLD_SECONDS:
+            if not self.reachable(now):
                 self._give_back(NO_LINK)
-            elif self._pacing.paused_until > now + HOLD_SECONDS:
+            elif self._pacing.paused_until > now + PAUSE_SECONDS:
                 self._give_back(THROTTLED)
         self._wake_if_roomy(now)
         moments = []
@@ -331,7 +368,7 @@ class SmppCarrier:
             waiting.clear()
             waiting.extend(kept)
 
-    async def _stop(self, links: Sequence["asyncio.Task[None]"]) -> None:
+    async def _stop(self) -> None:
         self._stopping = True
         self._give_back(NO_LINK, untouched_only=True)
         try:
@@ -342,23 +379,15 @@ class SmppCarrier:
                 await self._reports.idle()
         except TimeoutError:
             log.warning("segments are not answered when stopping", carrier=self.name, segments=self._pending)
-        for link, task in zip(self._links, links, strict=True):
-            link.stop()
-            if link.connection is None:
-                task.cancel()
-        await asyncio.wait(links, timeout=self._settings.unbind_timeout + 1.0)
-        for link, task in zip(self._links, links, strict=True):
-            link.abort()
-            task.cancel()
-        await asyncio.wait(links)
+        await self._slots.stop()
         self._give_back(NO_LINK)
         await self._reports.stop()
 
     # ── for operators ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def links(self) -> list[LinkState]:
-        """Return what there is to know of each bind."""
-        return [link.state() for link in self._links]
+        """Return what there is to know of each link of the slots that this node holds or leaves."""
+        return self._slots.states()
 
     @property
     def _pending(self) -> int:

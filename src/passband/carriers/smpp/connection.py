@@ -86,6 +86,7 @@ class Connection(asyncio.Protocol):
         self.closed: Closed | None = None
         self.wake = asyncio.Event()
         self.rebind = False  # the carrier has lost our bind: leave in good order, to come back
+        self._retiring = False
         self._transport: asyncio.Transport | None = None
         self._tracing = self.log.is_enabled_for(logging.DEBUG)
 
@@ -148,6 +149,13 @@ class Connection(asyncio.Protocol):
         due = self.session.next_timer()
         return now + 1.0 if due is None else min(due, now + 1.0)
 
+    def retire(self) -> None:
+        """Take no more segments; ``wake`` is set when the last one is answered."""
+        self._retiring = True
+        self.transmits = False
+        self._owner.changed(self, self._clock.now())
+        self.wake.set()
+
     def leave(self) -> None:
         """Unbind; the connection ends when the carrier has answered, or does not."""
         now = self._clock.now()
@@ -181,6 +189,8 @@ class Connection(asyncio.Protocol):
             else:
                 self._transport.close()
         owner.settle(self, now)
+        if self._retiring and not self.unanswered and self.session.bound:
+            self.wake.set()
 
     def _on_bound(self, event: Bound, now: float) -> None:
         self.bound_at = now

@@ -7,14 +7,14 @@ again for ever.
 import hashlib
 import re
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
-from passband.carriers.smpp.numbers import platform_number
+from passband.carriers.smpp.numbers import own_number, pair_ref, platform_number, reference_ref
 from passband.carriers.smpp.settings import SmppSettings
 from passband.domain.report import Inbound, Part, Receipt
-from passband.smpp import receipt, text, udh
+from passband.smpp import receipt, text, tlv, udh
 from passband.smpp.error_mapping import Outcome, Verdict
 from passband.smpp.message_id import keys
 from passband.smpp.outcome import Judge
@@ -25,7 +25,6 @@ log = structlog.get_logger()
 PARTS_MISSING = 5231
 UNRECOGNISED = 9999
 
-REPEAT_SECONDS = 300.0  # how long an identical message may be a repeat
 LATE_SECONDS = 5.0  # an answer that took longer may have come too late for the peer
 DOUBT_SECONDS = 60.0  # a session that ended so soon after an answer may not have brought it across
 
@@ -35,7 +34,10 @@ Arrival = Receipt | Inbound | Part
 class Reader:
     """Reads one carrier's deliver_sm and data_sm."""
 
-    def __init__(self, settings: SmppSettings) -> None:
+    def __init__(self, settings: SmppSettings, is_ours: Callable[[str], bool] = lambda number: False) -> None:
+        """``is_ours`` tells whether a number is one of the platform's own."""
+        self._is_ours = is_ours
+        self.ids_given: bool | None = None  # as ``Outbound.gives_ids``; unless they are, numbers are looked at too
         self._name = settings.name
         self._charset = settings.default_charset
         self._packed = settings.gsm_packed
@@ -55,16 +57,19 @@ class Reader:
         code = _code(self._judge.verdict(said))
         if code is None:
             return None
+        number = platform_number(pdu.source_addr_ton, said.source)
+        ours = own_number(pdu.dest_addr_ton, pdu.destination_addr, self._is_ours)
+        refs: tuple[str, ...] = ()
+        for id_ in said.ids:
+            refs += tuple(key for key in keys(id_, self._rule) if key not in refs)
+        if said.user_message_reference is not None:
+            refs += (reference_ref(ours, number, said.user_message_reference),)
         if not said.ids:
             self.unreadable_receipts += 1
-            log.warning("a receipt without an id", carrier=self._name, pdu=str(pdu))
-            return None
-        refs = keys(said.ids[0], self._rule)
-        for other in said.ids[1:]:
-            refs += tuple(key for key in keys(other, self._rule) if key not in refs)
-        number = platform_number(pdu.source_addr_ton, said.source)
+            log.info("a receipt without an id", carrier=self._name, pdu=str(pdu))
+        pair = "" if said.ids and self.ids_given else pair_ref(ours, number)
         if said.certain:
-            return Receipt(self._name, refs, number, code)
+            return Receipt(self._name, refs, number, code, pair=pair)
         # Only its words speak for a receipt: if it matches nothing, a person typed it.
         message = self._message(pdu)
         return Receipt(self._name, refs, number, code, message) if isinstance(message, Inbound) else message
@@ -75,19 +80,24 @@ class Reader:
         if code is None:
             return None
         number = platform_number(pdu.source_addr_ton, pdu.source_addr)
-        return Receipt(self._name, keys(pdu.id, self._rule), number, code)
+        if self.ids_given:
+            return Receipt(self._name, keys(pdu.id, self._rule), number, code)
+        ours = own_number(pdu.dest_addr_ton, pdu.destination_addr, self._is_ours)
+        return Receipt(self._name, keys(pdu.id, self._rule), number, code, pair=pair_ref(ours, number))
 
     def _message(self, pdu: DeliverSm | DataSm) -> Inbound | Part:
         header, octets = udh.split(pdu)
         place = udh.concatenation(pdu, header)
         sender = platform_number(pdu.source_addr_ton, pdu.source_addr)
-        to = platform_number(pdu.dest_addr_ton, pdu.destination_addr)
+        to = own_number(pdu.dest_addr_ton, pdu.destination_addr, self._is_ours)
+        if pdu.tlvs and (unknown := {f"0x{tag:04X}": pdu.tlvs[tag].hex() for tag in pdu.tlvs if tag not in tlv.NAMES}):
+            log.info("an inbound message has parameters of the carrier's own", carrier=self._name, tlvs=unknown)
         has_ports = header is not None and header.has_ports
         if self._packed and pdu.data_coding == 0:
             octets = text.unpack(octets, header.octets if header is not None else 0)
         if place is None:
             said = text.decode(octets, pdu.data_coding, self._charset, has_ports=has_ports)
-            return Inbound(carrier=self._name, sender=sender, to=(to,), text=said)
+            return Inbound(carrier=self._name, sender=sender, to=(to,), text=said, digest=digest_of(pdu))
         set_of_parts = f"{sender}\n{to}\n{place.reference}\n{place.width}\n{place.total}"
         return Part(
             carrier=self._name,
@@ -128,52 +138,33 @@ def _code(verdict: Verdict) -> int | None:
     return verdict.code or UNRECOGNISED if verdict.outcome is Outcome.FAILED else None
 
 
-class Repeats:
-    """Which inbound messages may come again because our answer did not arrive, or came late.
+class Answers:
+    """The answers to inbound messages of the last minute, by session: which of them may not have arrived?
 
     SMPP gives an inbound message no identifier, and two equal texts a minute apart are two messages; one is a repeat
-    only if there is a reason to think that the peer missed our answer to the first. In memory: after a crash a message
-    whose answer was under way comes twice.
+    only if there is a reason to think that the peer missed our answer to the first. The store keeps such doubts, for
+    all binds and nodes, and has them by itself of a node that has ended.
     """
 
     def __init__(self) -> None:
-        self._doubtful: deque[tuple[float, bytes]] = deque()
-        self._answered: deque[tuple[float, int, bytes]] = deque()
+        self._answered: deque[tuple[float, int, str]] = deque()
 
-    def is_repeat(self, digest: bytes, now: float) -> bool:
-        """Tell whether this message was stored before and its answer is in doubt; once for each."""
-        while self._doubtful and self._doubtful[0][0] < now - REPEAT_SECONDS:
-            self._doubtful.popleft()
-        for entry in self._doubtful:
-            if entry[1] == digest:
-                self._doubtful.remove(entry)
-                return True
-        return False
-
-    def answered(self, digest: bytes, session: int, received_at: float, now: float) -> None:
-        """Note an answer to a message that is stored."""
+    def came_too_late(self, digest: str, session: int, received_at: float, now: float) -> bool:
+        """Note an answer to a message that is stored; tell whether it is in doubt already."""
         if now - received_at > LATE_SECONDS:
-            self.missed(digest, now)
-            return
+            return True
         while self._answered and self._answered[0][0] < now - DOUBT_SECONDS:
             self._answered.popleft()
         self._answered.append((now, session, digest))
+        return False
 
-    def missed(self, digest: bytes, now: float) -> None:
-        """Note that a stored message was not answered in time, or not at all."""
-        self._doubtful.append((now, digest))
-
-    def ended(self, session: int, now: float) -> None:
-        """Note that a session has ended, so that its last answers may be lost."""
-        kept: deque[tuple[float, int, bytes]] = deque()
-        for entry in self._answered:
-            if entry[1] != session:
-                kept.append(entry)
-            elif entry[0] >= now - DOUBT_SECONDS:
-                self._doubtful.append((now, entry[2]))
-        self._answered = kept
+    def ended(self, session: int, now: float) -> list[str]:
+        """Return the messages whose answers may be lost because their session has ended."""
+        lost = [digest for at, of, digest in self._answered if of == session and at >= now - DOUBT_SECONDS]
+        self._answered = deque(entry for entry in self._answered if entry[1] != session)
+        return lost
 
 
-def digest_of(pdu: DeliverSm | DataSm) -> bytes:
+def digest_of(pdu: DeliverSm | DataSm) -> str:
     """Return what is equal for PDUs that say the same, whatever their sequence numbers."""
-    return hashlib.blake2b(pdu.body(), digest_size=16).digest()
+    return hashlib.blake2b(pdu.body(), digest_size=16).hexdigest()

@@ -36,9 +36,11 @@ BINDS: Final[dict[str, tuple[type[Bind], ...]]] = {
 class LinkState(msgspec.Struct, frozen=True):
     """What an operator may know of a link.
 
-    ``bound_at`` is None while it is not bound. ``pending`` of ``window`` segments wait for their answers.
+    ``place`` tells it from the carrier's other links, on any node. ``bound_at`` is None while it is not bound.
+    ``pending`` of ``window`` segments wait for their answers.
     """
 
+    place: int
     bind: str
     peer: str
     state: str
@@ -69,7 +71,7 @@ def bind_pdu(settings: SmppSettings, command: type[Bind]) -> Bind:
 
 
 class Link:
-    """One bind, kept up until ``stop``."""
+    """One bind, kept up until ``leave``."""
 
     def __init__(
         self, settings: SmppSettings, command: type[Bind], owner: Owner, clock: Clock, random: Callable[[], float]
@@ -86,6 +88,8 @@ class Link:
         self._connected_at = -1e9
         self._wake = asyncio.Event()
         self._stopping = False
+        self._leave_at = 0.0
+        self._refused_until = 0.0
         self.connection: Connection | None = None
         self.connections = 0
         self.last_error: str | None = None
@@ -96,11 +100,12 @@ class Link:
         host, port = self._hosts[self._host]
         return f"{host}:{port}"
 
-    def state(self) -> LinkState:
+    def state(self, place: int) -> LinkState:
         """What an operator may know of it."""
         connection = self.connection
         session = connection.session if connection is not None else None
         return LinkState(
+            place=place,
             bind=self._bind.name,
             peer=self.peer,
             state=(session.state if session is not None else State.CLOSED).name,
@@ -112,10 +117,10 @@ class Link:
         )
 
     async def run(self) -> None:
-        """Keep the bind up until ``stop``."""
+        """Keep the bind up until ``leave``."""
         self._stopping = False
         context = tls_context(self._settings)
-        due_at = self._clock.now()
+        due_at = max(self._clock.now(), self._refused_until)
         while not self._stopping:
             due_at = max(due_at, self._connected_at + self._settings.reconnect_min)
             if self._clock.now() < due_at:
@@ -124,12 +129,20 @@ class Link:
             connection = await self._connect(context)
             if connection is not None:
                 self.connection = connection
-                if self._stopping:
-                    connection.leave()
                 while connection.closed is None:
-                    await self._clock.rest(connection.wake, connection.tick(self._clock.now()))
+                    await self._clock.rest(connection.wake, self._tick(connection, self._clock.now()))
                 self.connection = None
             due_at = self._clock.now() + self._wait(connection)
+
+    def _tick(self, connection: Connection, now: float) -> float:
+        """Do what has become due; return when to call again at the latest."""
+        due = connection.tick(now)
+        if not self._stopping:
+            return due
+        if connection.unanswered and now < self._leave_at:
+            return min(due, self._leave_at)
+        connection.leave()
+        return due
 
     async def _connect(self, context: ssl.SSLContext | None) -> Connection | None:
         host, port = self._hosts[self._host]
@@ -166,17 +179,23 @@ class Link:
         if closed is not None and closed.reason is CloseReason.BIND_REFUSED:
             self._refusals += 1
             self.last_error = f"{closed.reason}: {bind_verdict(closed.command_status).name}"
-            return bind_wait(closed.command_status, self._refusals) * (1 + JITTER * self._random())
+            wait = bind_wait(closed.command_status, self._refusals) * (1 + JITTER * self._random())
+            self._refused_until = self._clock.now() + wait
+            return wait
         self._failures += 1
         wait = min(LONGEST_WAIT, 2.0 ** min(self._failures - 1, 10))
         return wait * (1 - JITTER + 2 * JITTER * self._random())
 
-    def stop(self) -> None:
-        """Unbind and do not come back; ``run`` returns when that is over."""
+    def leave(self, within: float) -> None:
+        """Take no more segments, unbind when the last is answered or after so many seconds, and do not come back.
+
+        ``run`` returns when that is over.
+        """
         self._stopping = True
+        self._leave_at = self._clock.now() + within
         self._wake.set()
         if self.connection is not None:
-            self.connection.leave()
+            self.connection.retire()
 
     def abort(self) -> None:
         """Close without a word."""

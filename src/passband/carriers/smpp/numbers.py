@@ -3,10 +3,14 @@
 Source: SMPP 3.4 §5.2.5 and §5.2.6; what peers send in place of it.
 """
 
+import hashlib
+from collections.abc import Callable
+
 from passband.carriers.smpp.settings import SmppSettings
 
 INTERNATIONAL, NATIONAL, ALPHANUMERIC = 1, 2, 5
 _MOST_KEPT = 4096  # senders
+_SHORTEST_OWN = 7  # digits of an own number that may be followed by others
 
 Address = tuple[int, int, str]
 
@@ -44,6 +48,34 @@ class Numbers:
         if self._national and number.startswith("+1"):
             return NATIONAL, self._destination[1], number[2:]
         return (*self._destination, number[self._digits_from :])
+
+
+def pair_ref(sender: str, number: str) -> str:
+    """Return what stands for the identifier of a segment that has none: its two numbers, which it does not tell."""
+    return "~" + hashlib.blake2b(f"{sender}\n{number}".encode(), digest_size=12).hexdigest()
+
+
+def reference_ref(sender: str, number: str, reference: int) -> str:
+    """Return the same of a segment that was sent with a user_message_reference, which makes it one of many."""
+    said = f"{sender}\n{number}\n{reference}"
+    return "#" + hashlib.blake2b(said.encode(), digest_size=12).hexdigest()
+
+
+def own_number(ton: int, address: str, is_ours: Callable[[str], bool]) -> str:
+    """Return the number of ours that an inbound message is for.
+
+    Peers send it in full with any TON, and some put digits of their own behind it: where it begins with a number of
+    ours it is that one.
+    """
+    number = platform_number(ton, address)
+    if is_ours(number):
+        return number
+    digits = address.replace(" ", "").removeprefix("+")
+    if digits.isdecimal():
+        for end in range(len(digits), _SHORTEST_OWN - 1, -1):
+            if is_ours("+" + digits[:end]):
+                return "+" + digits[:end]
+    return number
 
 
 def platform_number(ton: int, address: str) -> str:

@@ -4,10 +4,11 @@ Rule: no link, no queue; what is known of one recipient while its segments are o
 answer. One failed segment fails its recipient: those that were taken before cannot be recalled.
 """
 
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
-from passband.carriers.smpp.numbers import Numbers
+from passband.carriers.smpp.numbers import Numbers, pair_ref, reference_ref
 from passband.carriers.smpp.settings import SmppSettings
 from passband.domain.gsm0338 import UnencodableText
 from passband.domain.message import Recipient
@@ -63,6 +64,8 @@ class Outbound:
         self._esm = settings.esm_mode
         self._registered = settings.registered_delivery if settings.delivered_on == "receipt" else 0
         self._rule = settings.id_rule
+        self._referring = settings.user_message_reference
+        self.gives_ids: bool | None = None  # whether this carrier's answers name segments; None: not known yet
         self._window = settings.receipt_window if settings.delivered_on == "receipt" else None
         several = Deciding.SOME if settings.single_receipt else Deciding.EVERY
         self._deciding = Deciding.FIRST if settings.receipts == "one" else several
@@ -84,18 +87,20 @@ class Outbound:
         try:
             coding, parts = text.encode_segments(message.text, self._style, self._header)
             if len(parts) == 1:
-                body = self._body(source, destination, parts[0], coding, self._esm, self._registered, validity)
+                tlvs: Mapping[int, bytes] = self._reference(recipient, 0) if self._referring else NO_TLVS
+                body = self._body(source, destination, parts[0], coding, self._esm, self._registered, validity, tlvs)
                 return Sending(recipient, (body,))
             if len(parts) > self._settings.max_segments:
                 return Rejected(BAD_FOR_DESTINATION)
             if self._settings.concat == "payload":
                 coding, octets = text.encode(message.text, self._style)
-                payload = {tlv.MESSAGE_PAYLOAD: octets}
+                payload = {tlv.MESSAGE_PAYLOAD: octets, **self._reference(recipient, 0)}
                 body = self._body(source, destination, b"", coding, self._esm, self._registered, validity, payload)
                 return Sending(recipient, (body,)) if len(body) <= MOST_OCTETS - 16 else Rejected(BAD_FOR_DESTINATION)
             bodies = []
             for index, octets in enumerate(parts):
                 esm_class, octets, tlvs = self._placed(recipient.reference, len(parts), index, octets)
+                tlvs = {**tlvs, **self._reference(recipient, index)}
                 registered = self._asked(index, len(parts))
                 bodies.append(
                     self._body(source, destination, octets, coding, esm_class, registered, validity, tlvs or NO_TLVS)
@@ -105,6 +110,12 @@ class Outbound:
         except UnwritablePdu:
             return Rejected(BAD_FOR_DESTINATION)
         return Sending(recipient, tuple(bodies))
+
+    def _reference(self, recipient: Recipient, index: int) -> dict[int, bytes]:
+        """Return our own number of a segment, for carriers whose receipts repeat it; the same in every attempt."""
+        if not self._referring:
+            return {}
+        return {tlv.USER_MESSAGE_REFERENCE: _reference_of(recipient, index).to_bytes(2, "big")}
 
     def _placed(self, reference: int, total: int, index: int, octets: bytes) -> tuple[int, bytes, dict[int, bytes]]:
         """Return esm_class, text and parameters of one of several segments."""
@@ -132,14 +143,21 @@ class Outbound:
 
     def taken(self, sending: Sending, index: int, message_id: str | None) -> Accepted | None:
         """Note that a segment was taken; return the outcome if it was the last."""
-        # Without an identifier no receipt can be told to be about it.
-        ref = stored_key(message_id, self._rule) if message_id else ""
+        if message_id:
+            self.gives_ids = self.gives_ids is not False
+            ref = stored_key(message_id, self._rule)
+        else:
+            self.gives_ids = False
+            ref = self._without_id(sending, index)
         sending.refs[index] = ref
         sending.left -= 1
         if sending.left:
             return None
         sending.over = True
         if len(sending.refs) == 1:
+            if self._referring and message_id:
+                # Known by both, and by whichever the receipt names.
+                return Accepted((ref, self._referred(sending.recipient, 0)), self._window, Deciding.FIRST)
             return Accepted((ref,), self._window)
         refs = tuple(ref or "" for ref in sending.refs)
         receipts = self._settings.receipts
@@ -148,6 +166,17 @@ class Outbound:
         if receipts == "first":
             return Accepted(refs[:1], self._window)
         return Accepted(refs, self._window, self._deciding)
+
+    def _without_id(self, sending: Sending, index: int) -> str:
+        """Return by what a receipt may name a segment that was taken without an identifier."""
+        recipient = sending.recipient
+        if self._referring:
+            return self._referred(recipient, index)
+        return pair_ref(recipient.message.sender, recipient.number)
+
+    @staticmethod
+    def _referred(recipient: Recipient, index: int) -> str:
+        return reference_ref(recipient.message.sender, recipient.number, _reference_of(recipient, index))
 
     def refused(self, sending: Sending, verdict: Verdict) -> Outcome:
         """Return the outcome of a recipient one of whose segments was refused, for now or for good."""
@@ -184,6 +213,11 @@ class Outbound:
         if sending.losses:
             return Deferred(NOT_ACKNOWLEDGED, 0.0, sending.recipient.attempts + 2)
         return Deferred(code, 0.0)
+
+
+def _reference_of(recipient: Recipient, index: int) -> int:
+    """Return two octets that hardly any other open segment between the same numbers has."""
+    return zlib.crc32(f"{recipient.message.id}/{recipient.n}/{index}".encode()) & 0xFFFF
 
 
 _HEADERS: Final[dict[str, Literal[0, 6, 7]]] = {"udh8": 6, "udh16": 7, "sar": 0, "payload": 0}

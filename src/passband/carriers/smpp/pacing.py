@@ -18,6 +18,7 @@ class Pacing:
     """One carrier's pace. ``rate`` is in segments per second, None: no limit but the windows."""
 
     def __init__(self, rate: float | None) -> None:
+        self._whole = rate
         self._rate = rate
         self._used_at = 0.0
         self._share = 1.0
@@ -29,6 +30,10 @@ class Pacing:
     def rate(self) -> float | None:
         """What may be sent per second now."""
         return None if self._rate is None else self._rate * self._share
+
+    def share_out(self, share: float) -> None:
+        """From now on only this share of the rate is this node's: others send to the same carrier."""
+        self._rate = None if self._whole is None else self._whole * share
 
     @property
     def throttled(self) -> bool:

@@ -5,7 +5,7 @@ never waits for the carrier, and what comes meanwhile makes the next one larger.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import structlog
@@ -16,7 +16,7 @@ from passband.carriers.smpp.inbound import Arrival
 from passband.clock import Clock
 from passband.domain.errors import StoreUnavailable
 from passband.domain.message import Recipient
-from passband.domain.report import Inbound, Outcome, Part, Receipt, Report
+from passband.domain.report import Doubt, Inbound, Outcome, Part, Receipt, Report
 from passband.smpp.pdu import Pdu
 
 log = structlog.get_logger()
@@ -51,6 +51,7 @@ class Reports:
         self._changed = asyncio.Event()
         self.outcomes: list[tuple[Recipient, Outcome]] = []
         self._arrivals: list[Entry] = []
+        self._doubts: list[Doubt] = []
 
     def start(self, report: ReportFunction) -> None:
         """From now on there is somebody to report to."""
@@ -73,6 +74,16 @@ class Reports:
         if not self._scheduled:
             self._schedule()
 
+    def doubt(self, digests: Iterable[str]) -> None:
+        """Let it be known that the answers to these messages may not have arrived."""
+        self._doubts += [Doubt(self._name, digest) for digest in digests]
+        if self._doubts and not self._scheduled:
+            self._schedule()
+
+    @property
+    def _waiting(self) -> bool:
+        return bool(self.outcomes or self._arrivals or self._doubts)
+
     def _schedule(self) -> None:
         """Report when everything of this turn of the loop is gathered."""
         if self._report is not None and not self._ill and len(self._tasks) < MOST_REPORTS:
@@ -81,11 +92,12 @@ class Reports:
 
     def _flush(self) -> None:
         self._scheduled = False
-        while not self._ill and len(self._tasks) < MOST_REPORTS and (self.outcomes or self._arrivals):
+        while not self._ill and len(self._tasks) < MOST_REPORTS and self._waiting:
             outcomes, self.outcomes = self.outcomes[:BATCH], self.outcomes[BATCH:]
             room = BATCH - len(outcomes)
             arrivals, self._arrivals = self._arrivals[:room], self._arrivals[room:]
-            task = asyncio.get_running_loop().create_task(self._deliver(outcomes, arrivals))
+            doubts, self._doubts = self._doubts, []
+            task = asyncio.get_running_loop().create_task(self._deliver(outcomes, arrivals, doubts))
             self._tasks.add(task)
             task.add_done_callback(self._done)
 
@@ -95,10 +107,12 @@ class Reports:
         if error is not None and not self.failure.done():
             self.failure.set_exception(error)
         self._changed.set()
-        if self.outcomes or self._arrivals:
+        if self._waiting:
             self._flush()
 
-    async def _deliver(self, outcomes: list[tuple[Recipient, Outcome]], arrivals: list[Entry]) -> None:
+    async def _deliver(
+        self, outcomes: list[tuple[Recipient, Outcome]], arrivals: list[Entry], doubts: list[Doubt]
+    ) -> None:
         assert self._report is not None
         receipts: list[Receipt] = []
         inbound: list[Inbound] = []
@@ -113,11 +127,12 @@ class Reports:
                 parts.append(value)
         kept = True
         try:
-            await self._report(Report(outcomes, receipts, inbound, parts))
+            await self._report(Report(outcomes, receipts, inbound, parts, doubts=doubts))
         except StoreUnavailable as error:
             kept = False
             log.warning("a carrier's report waits for the store", carrier=self._name, cause=str(error))
             self.outcomes[:0] = outcomes
+            self._doubts[:0] = doubts
             self._rest()
         answer = self._answer
         connections = set()
@@ -143,7 +158,7 @@ class Reports:
 
     async def idle(self) -> None:
         """Return when everything is reported."""
-        while self._tasks or self.outcomes or self._arrivals:
+        while self._tasks or self._waiting:
             self._changed.clear()
             await self._changed.wait()
 
@@ -151,7 +166,7 @@ class Reports:
         """Report what is left, once, and give up what the store cannot keep."""
         if self._retrying is not None:
             self._retrying.cancel()
-        while self._tasks or (not self._ill and (self.outcomes or self._arrivals)):
+        while self._tasks or (not self._ill and self._waiting):
             self._flush()
             if self._tasks:
                 await asyncio.wait(self._tasks)

@@ -209,6 +209,8 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Tell the carrier when a message expires."""
     extra_tlvs: tuple[ExtraTlv, ...] = ()
     """Parameters that are sent with every segment."""
+    user_message_reference: bool = False
+    """Send a number of our own with every segment, for a carrier whose receipts repeat it and name no id."""
     mo_concat_timeout: float = 600.0
     """How long the missing parts of an inbound message are waited for after its last part."""
 

@@ -2,8 +2,16 @@
 
 import { get, post, query, remove } from "/console/api.js";
 import { duration, fill, h, icon, many, shownNumber, timeOf } from "/console/dom.js";
+import { answerOf, health } from "/console/endpoint.js";
 
 const SHOWN = 200;
+const UNTIL = { pending: "Kept trying until ", expired: "Given up at " };
+const HEALTH = {
+  failing: "one probe at a time until it answers 2xx",
+  troubled: "the last attempt failed",
+  answers: "",
+  unused: "nothing was sent there yet",
+};
 
 export function mount(root, node, argument) {
   const developers = node.state.edition === "developers";
@@ -44,6 +52,7 @@ export function mount(root, node, argument) {
           askEndpoints();
         },
         inbox(one) { received = [one, ...received.filter((other) => other.number !== one.number)].slice(0, SHOWN); redraw(); },
+        "messages-forgotten": load,
         "inbox-forgotten"() { received = []; redraw(); },
         reset: load,
       });
@@ -92,15 +101,15 @@ export function mount(root, node, argument) {
 
   function drawEndpoints() {
     fill(cards, endpoints.map((one) => {
-      const health = one.failing ? "failing" : one.last && (one.last.error || one.last.status >= 300) ? "troubled" : one.last ? "answers" : "unused";
-      const words = { failing: "failing: one probe at a time", troubled: "the last attempt failed", answers: "answers", unused: "not used yet" }[health];
+      const is = health(one);
       const retry = () => node.attempt(() => post(`/admin/callbacks/${encodeURIComponent(one.account)}/${encodeURIComponent(one.application)}/${one.direction}/retry`), "What waits for it is tried now");
-      return h("section", { class: `card endpoint ${health}`, "aria-label": `Endpoint for ${one.direction === "in" ? "inbound messages" : "status events"}` },
-        h("div", { class: "endpoint-top" }, h("h2", null, one.direction === "in" ? "Inbound messages" : "Status events"), h("span", { class: `badge ${health}` }, words)),
+      return h("section", { class: `card endpoint ${is}`, "aria-label": `Endpoint for ${one.direction === "in" ? "inbound messages" : "status events"}` },
+        h("div", { class: "endpoint-top" }, h("h2", null, one.direction === "in" ? "Inbound messages" : "Status events"), h("span", { class: `badge ${is}` }, is), h("span", { class: "dim" }, HEALTH[is])),
         h("p", { class: "url" }, one.url),
-        h("p", { class: "dim" }, `${one.name || one.application} · ${one.inFlight} under way · ${one.pending} pending`,
-          one.last ? [" · last ", answerOf(one.last), " ", timeOf(one.last.time, node.nowIso())] : null),
-        h("button", { type: "button", class: "button", data: { key: `retry-${one.application}-${one.direction}` }, onclick: retry }, icon("retry"), "Retry now"));
+        h("div", { class: "endpoint-foot" },
+          h("p", { class: "dim" }, `${one.name || one.application} · ${one.inFlight} under way · ${one.pending} pending`,
+            one.last ? [h("br"), "last ", answerOf(one.last), " ", timeOf(one.last.time, node.nowIso())] : null),
+          h("button", { type: "button", class: "button", data: { key: `retry-${one.application}-${one.direction}` }, onclick: retry }, icon("retry"), "Retry all now")));
     }), endpoints.length ? null : h("div", { class: "empty" }, h("p", null, "No application has an address for callbacks.")));
   }
 
@@ -122,17 +131,27 @@ export function mount(root, node, argument) {
       h("td", null, shownNumber(one.to)),
       h("td", null, h("span", { class: `badge ${one.state}` }, one.state)),
       h("td", null, one.attemptCount ? [String(one.attemptCount), h("span", { class: "dim" }, " · last "), answerOf(one.last)] : "none"),
-      h("td", null, one.due ? [timeOf(one.due, node.nowIso()), h("span", { class: "dim" }, ` in ${duration(Math.round((Date.parse(one.due) - node.now()) / 1000))}`)] : ""),
+      h("td", { class: "due" }, one.due ? dueOf(one) : ""),
       h("td", { class: "last" }, h("button", { type: "button", class: "icon-button small", data: { key: one.key }, "aria-expanded": String(isOpen), "aria-label": `Details of ${one.type} to ${shownNumber(one.to)}`, onclick: toggle }, icon("down"))));
     main.addEventListener("click", (event) => { if (!event.target.closest("button, a")) toggle(); });
     return isOpen ? [main, h("tr", { class: "detail" }, h("td", { colSpan: 7 }, opened ? detail(opened) : h("p", { class: "dim" }, "…")))] : main;
   }
 
+  /** Says when a callback is tried next; one that is overdue waits for its turn at a failing endpoint. */
+  function dueOf(one) {
+    const seconds = Math.round((Date.parse(one.due) - node.now()) / 1000);
+    if (seconds > 0) return [timeOf(one.due, node.nowIso()), h("span", { class: "dim" }, ` in ${duration(seconds)}`)];
+    const failing = endpoints.some((other) => other.failing && other.account === one.account && other.application === one.application && other.direction === one.direction);
+    return failing ? h("span", { class: "dim", title: "goes when a probe is answered 2xx, or as a probe itself" }, "overdue") : h("span", { class: "dim" }, "now");
+  }
+
   function detail(one) {
+    const retry = () => node.attempt(() => post(`/admin/callbacks/${one.key}/retry`), "It is tried now");
     return h("div", { class: "columns" },
       h("div", null, h("h3", null, many(one.attempts.length, "attempt")),
-        h("ol", { class: "attempts" }, one.attempts.map((attempt) => h("li", null, timeOf(attempt.time, node.nowIso()), answerOf(attempt), h("span", { class: "dim" }, `${attempt.milliseconds} ms`)))),
-        h("p", { class: "dim" }, "Given up at ", timeOf(one.expires, node.nowIso()), ". ", h("a", { href: `#/messages/${one.id}` }, "Its message"))),
+        h("ol", { class: "attempts", tabIndex: 0, "aria-label": "Attempts" }, one.attempts.map((attempt) => h("li", null, timeOf(attempt.time, node.nowIso()), answerOf(attempt), h("span", { class: "dim" }, `${attempt.milliseconds} ms`)))),
+        h("p", { class: "dim" }, UNTIL[one.state] ? [UNTIL[one.state], timeOf(one.expires, node.nowIso()), ". "] : null, h("a", { href: `#/messages/${one.id}` }, "Its message")),
+        one.state === "pending" ? h("button", { type: "button", class: "button", data: { key: `retry-${one.key}` }, onclick: retry }, icon("retry"), "Retry this one now") : null),
       h("div", null, h("h3", null, "What was sent"),
         one.url ? [h("p", { class: "url" }, `POST ${one.url}`), h("pre", { tabIndex: 0, "aria-label": "Headers and body" }, `${one.headers.join("\n")}\n\n${one.body}`)] : h("p", { class: "dim" }, "Nothing yet.")));
   }
@@ -163,9 +182,4 @@ function parsed(body) {
   } catch {
     return [];
   }
-}
-
-export function answerOf(attempt) {
-  const fine = !attempt.error && attempt.status >= 200 && attempt.status <= 299;
-  return h("span", { class: `answer ${fine ? "fine" : "bad"}` }, attempt.error ? attempt.error : String(attempt.status));
 }

@@ -27,13 +27,13 @@ export function mount(root, node) {
       h("div", { class: "jumps" }, JUMPS.map(([seconds, words]) => h("button", { type: "button", class: "button strong", onclick: (event) => jump(event, seconds) }, icon("plus"), words))),
       h("form", { class: "row", onsubmit: (event) => { event.preventDefault(); jump(event, Number(amount.value) * Number(unit.value)); } },
         h("label", { class: "unseen", htmlFor: "amount" }, "How much"), amount, h("label", { class: "unseen", htmlFor: "unit" }, "of what"), unit, h("button", { class: "button" }, "Let pass"))),
+    h("div", { class: "columns" }, h("section", { class: "card", "aria-labelledby": "due" }, h("h2", { id: "due" }, "Due next"), due),
     h("section", { class: "card", "aria-labelledby": "follows" }, h("h2", { id: "follows" }, "What follows the clock"),
       h("ul", { class: "plain spaced" },
         h("li", null, h("b", null, "Retries"), " of callbacks, after 5 s, 15 s, 1 min, 5 min, 15 min, then every 30 min. A jump is made in those steps, so every one of them happens."),
         h("li", null, h("b", null, "Expiry"), " of callbacks after 24 hours, and of messages whose expiration passes while they wait."),
         h("li", null, h("b", null, "Receipt windows"), ": who gets no receipt in time fails with 9902."),
-        h("li", null, h("b", null, "Media"), " go after 48 hours."))),
-    h("section", { class: "card", "aria-labelledby": "due" }, h("h2", { id: "due" }, "Due next"), due));
+        h("li", null, h("b", null, "Media"), " go after 48 hours.")))));
 
   function tick() {
     fill(face, clockTime(node.nowIso()));
@@ -47,7 +47,7 @@ export function mount(root, node) {
       if (left) return;
       const waiting = answer.callbacks.filter((one) => one.due).sort((a, b) => (a.due < b.due ? -1 : 1));
       fill(due, waiting.length
-        ? h("ul", { class: "plain spaced" }, waiting.slice(0, 10).map((one) => h("li", null, timeOf(one.due, node.nowIso()), " ", h("a", { href: `#/callbacks/${one.key}` }, one.type), ` to ${shownNumber(one.to)}, attempt ${one.attemptCount + 1}`)))
+        ? h("ul", { class: "plain spaced" }, waiting.slice(0, 10).map((one) => h("li", null, Date.parse(one.due) > node.now() ? timeOf(one.due, node.nowIso()) : h("span", { class: "dim" }, "overdue"), " ", h("a", { href: `#/callbacks/${one.key}` }, one.type), ` to ${shownNumber(one.to)}, attempt ${one.attemptCount + 1}`)))
         : h("p", { class: "dim" }, "No callback waits."),
       waiting.length > 10 ? h("p", { class: "dim" }, `and ${many(waiting.length - 10, "other")}`) : null);
       close();

@@ -86,8 +86,8 @@ export function duration(seconds) {
 
 /** Says a number shortly: 1,234 or 12.3k. */
 export function short(value) {
-  if (value >= 1e6) return `${(value / 1e6).toFixed(1)}M`;
-  if (value >= 1e4) return `${(value / 1e3).toFixed(1)}k`;
+  if (value >= 1e6) return `${(value / 1e6).toFixed(1).replace(".0", "")}M`;
+  if (value >= 1e4) return `${(value / 1e3).toFixed(1).replace(".0", "")}k`;
   if (value >= 100 || Number.isInteger(value)) return Math.round(value).toLocaleString("en");
   return value.toFixed(value < 10 ? 2 : 1);
 }
@@ -100,3 +100,6 @@ export function shownNumber(number) {
   const match = /^\+1(\d{3})(\d{3})(\d{4})$/.exec(number);
   return match ? `+1\u00a0${match[1]}\u00a0${match[2]}\u00a0${match[3]}` : number;
 }
+
+/** Returns the last of these values that is one: a latency has none where nothing was measured. */
+export const latest = (values) => values.findLast((value) => value !== null);

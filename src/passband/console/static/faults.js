@@ -1,17 +1,17 @@
 // Faults: what the network, the link and the endpoints do wrong, until told otherwise.
 
 import { get, post, remove } from "/console/api.js";
-import { fill, h, icon, many } from "/console/dom.js";
+import { fill, h, icon, shownNumber } from "/console/dom.js";
 
 const GROUPS = [
-  ["The network", ["fail", "delay", "drop-receipt", "repeat-receipt", "early-receipt"]],
+  ["The network", ["fail", "delay", "late-receipt", "drop-receipt", "repeat-receipt", "early-receipt"]],
   ["The carrier", ["slow-carrier", "link-down"]],
   ["The endpoint", ["endpoint-status", "endpoint-timeout", "endpoint-refuse", "endpoint-lost-answer", "endpoint-slow"]],
 ];
 const TITLES = {
-  fail: "Fail with a code", delay: "Late receipt", "drop-receipt": "No receipt", "repeat-receipt": "Receipt twice", "early-receipt": "Receipt before the response",
-  "slow-carrier": "Slow carrier", "link-down": "Link down", "endpoint-status": "Answers with a status", "endpoint-timeout": "Does not answer",
-  "endpoint-refuse": "Refuses connections", "endpoint-lost-answer": "Answer is lost", "endpoint-slow": "Hears late",
+  fail: "Fail with a code", delay: "Arrives late", "late-receipt": "Late receipt", "drop-receipt": "No receipt", "repeat-receipt": "Receipt twice", "early-receipt": "Receipt before the response",
+  "slow-carrier": "Slow carrier", "link-down": "Link down", "endpoint-status": "Endpoint answers with a status", "endpoint-timeout": "Endpoint does not answer",
+  "endpoint-refuse": "Endpoint refuses connections", "endpoint-lost-answer": "Endpoint's answer is lost", "endpoint-slow": "Endpoint hears late",
 };
 const FIELDS = {
   code: { label: "Delivery error code", type: "select", value: "4720" },
@@ -24,13 +24,21 @@ const FIELDS = {
   url: { label: "Only addresses that begin with", type: "url", placeholder: "any" },
   times: { label: "How often", type: "number", min: 1, placeholder: "until deleted" },
 };
+const LASTING = new Set(["slow-carrier", "link-down"]); // they are so, rather than happen now and then
 const READY = [
   ["Next message fails with 4720", { fault: "fail", code: 4720, times: 1 }],
   ["Endpoint answers 503", { fault: "endpoint-status", status: 503 }],
   ["Link down", { fault: "link-down" }],
   ["One segment per second", { fault: "slow-carrier", rate: 1 }],
+  ["Arrives a minute late", { fault: "delay", seconds: 60 }],
   ["Every receipt twice", { fault: "repeat-receipt" }],
 ];
+
+/** Says how often a fault has happened, and of how often it shall. */
+function happened({ hits, times }) {
+  if (times) return `${hits} of ${times}`;
+  return hits ? `${hits.toLocaleString("en")} ×` : "not yet";
+}
 
 export function mount(root, node) {
   let sorts = new Map();
@@ -65,7 +73,7 @@ export function mount(root, node) {
         ? h("select", properties, codes.map((one) => h("option", { value: one.code, title: one.meaning }, `${one.code} ${one.name}`)))
         : h("input", { type, autocomplete: "off", ...properties });
       if (needed && value) input.value = value;
-      return h("div", { class: "field" }, h("label", { htmlFor: `fault-${name}` }, label), input);
+      return h("div", { class: type === "select" ? "field wide" : "field" }, h("label", { htmlFor: `fault-${name}` }, label), input);
     }));
   }
 
@@ -80,11 +88,12 @@ export function mount(root, node) {
 
   function show(faults) {
     fill(active, faults.map((fault) => {
-      const whom = fault.number ?? (fault.prefix && `${fault.prefix}…`) ?? fault.account ?? fault.url;
-      const how = [fault.code, fault.status, fault.rate && `${fault.rate}/s`, fault.seconds !== undefined && `${fault.seconds} s`].filter(Boolean).join(", ");
-      return h("li", null, h("span", { class: "fault-name" }, h("b", null, TITLES[fault.fault]), how ? h("span", { class: "tag" }, how) : null, whom ? h("span", { class: "tag own" }, whom) : null),
-        h("span", { class: "dim" }, `happened ${many(fault.hits, "time")}`, fault.times ? ` of ${fault.times}` : ""),
-        h("button", { type: "button", class: "icon-button small", "aria-label": `Take back: ${TITLES[fault.fault]} ${how}`, onclick: () => node.attempt(() => remove(`/admin/faults/${fault.id}`)) }, icon("close")));
+      const whom = (fault.number && shownNumber(fault.number)) ?? (fault.prefix && `${fault.prefix}…`) ?? fault.account ?? fault.url;
+      const title = fault.status ? `Endpoint answers ${fault.status}` : TITLES[fault.fault];
+      const how = [fault.code, fault.rate && `${fault.rate}/s`, fault.seconds !== undefined && `${fault.seconds} s`].filter(Boolean).join(", ");
+      return h("li", null, h("span", { class: "fault-name" }, h("b", null, title), how ? h("span", { class: "tag" }, how) : null, whom ? h("span", { class: "tag own" }, whom) : null),
+        LASTING.has(fault.fault) ? null : h("span", { class: "dim hits" }, happened(fault)),
+        h("button", { type: "button", class: "icon-button small", "aria-label": `Take back: ${title} ${how}`, onclick: () => node.attempt(() => remove(`/admin/faults/${fault.id}`)) }, icon("close")));
     }), faults.length ? null : h("li", { class: "dim" }, "None. Everything works."));
   }
 

@@ -93,9 +93,9 @@ function compose(node, ours) {
     text.focus();
   };
   return h("form", { class: "compose card", onsubmit: send, "aria-label": "Send as the application" },
-    h("p", { class: "compose-title" }, "Send as the application", h("span", { class: "dim" }, " by POST …/messages, as yours would")),
+    h("p", { class: "compose-title" }, "Send as the application", h("span", { class: "dim" }, ", by POST /messages")),
     h("div", { class: "field" }, h("label", { htmlFor: "send-from" }, "From"), from),
-    h("div", { class: "field" }, h("label", { htmlFor: "send-to" }, "To; several are a group"), to),
+    h("div", { class: "field" }, h("label", { htmlFor: "send-to" }, "To (several: a group)"), to),
     h("div", { class: "field wide" }, h("label", { htmlFor: "send-text" }, "Text"), text),
     h("button", { class: "button strong" }, icon("send"), "Send"));
 }
@@ -108,6 +108,7 @@ function makePhone(name, node, ours, hide) {
   let pictures = [];
   const id = name.replace(/\W/g, "");
   const tabs = h("div", { class: "threads" });
+  const members = h("p", { class: "members", hidden: true });
   const list = h("ol", { class: "bubbles", "aria-label": `Messages of ${shownNumber(name)}`, tabIndex: 0 });
   const text = h("textarea", { id: `text-${id}`, rows: 1, placeholder: "Message", onkeydown: keys, oninput: grow });
   const files = h("input", { id: `files-${id}`, class: "unseen", type: "file", accept: "image/*,video/mp4,audio/*", multiple: true, onchange: attach });
@@ -124,7 +125,7 @@ function makePhone(name, node, ours, hide) {
     h("header", null, h("h2", null, shownNumber(name)),
       h("button", { type: "button", class: "icon-button small", "aria-label": `New conversation on ${shownNumber(name)}`, title: "New conversation", onclick: () => choose("new") }, icon("plus")),
       h("button", { type: "button", class: "icon-button small", "aria-label": `Put handset ${shownNumber(name)} away`, title: "Put away", onclick: hide }, icon("close"))),
-    tabs, list, form);
+    h("div", null, tabs, members), list, form);
 
   // Whoever reads the end sees what comes next, pictures too, which get their height later; whoever reads above stays.
   let atEnd = true;
@@ -139,6 +140,8 @@ function makePhone(name, node, ours, hide) {
     current = key;
     threads.get(key)?.unread.clear();
     toRow.hidden = key !== "new" && threads.size > 0;
+    members.hidden = !isGroup(key);
+    members.textContent = isGroup(key) ? `with ${key.split(" ").map(shownNumber).join(", ")}` : "";
     if (!toRow.hidden) to.value = ours()[0]?.number ?? "";
     fill(list, (threads.get(key)?.bubbles ?? []).map(draw));
     atEnd = true;
@@ -270,7 +273,7 @@ async function explained(bubble) {
   } else {
     rows.push(["Media", many(bubble.media.length, "file")]);
   }
-  if (bubble.messageId) rows.push(["Message", h("a", { href: `#/messages/${bubble.messageId}` }, "its way here")]);
+  if (bubble.messageId) rows.push(["Message", h("a", { href: `#/messages/${bubble.messageId}` }, "show its way")]);
   return [h("dl", null, rows.map(([term, value]) => h("div", null, h("dt", null, term), h("dd", null, value)))), parts];
 }
 

@@ -25,6 +25,8 @@ export function mount(root, node, argument) {
   let close = () => {};
   let left = false;
   let drawing = 0;
+  let counts = {};
+  let asking = 0;
 
   const search = h("input", { id: "search", type: "search", placeholder: "number, id or tag", autocomplete: "off", value: argument, oninput: later });
   const state = h("select", { id: "state", onchange: load }, STATES.map(([value, words]) => h("option", { value }, words)));
@@ -61,7 +63,7 @@ export function mount(root, node, argument) {
       const answer = await get(`/admin/messages${query({ ...wanted(), state: state.value, limit: SHOWN })}`);
       if (left) return;
       known = new Map(answer.messages.map((message) => [message.key, message]));
-      stored = answer.stored;
+      ({ stored, counts } = answer);
       if (argument && known.size) { open = [...known.keys()][0]; argument = ""; }
       note.textContent = answer.skipped ? `${many(answer.skipped, "message")} came too fast to be followed one by one.` : "";
       close();
@@ -71,11 +73,26 @@ export function mount(root, node, argument) {
           else if (known.has(message.key)) known.set(message.key, message);
           else known = new Map([[message.key, message], ...[...known].slice(0, SHOWN - 1)]);
           redraw();
+          askCounts();
         },
+        "messages-forgotten": load,
         reset: load,
       });
       draw();
     });
+  }
+
+  // The stations tell of all messages that are followed, not only of those which are shown.
+  function askCounts() {
+    asking ||= setTimeout(async () => {
+      asking = 0;
+      try {
+        ({ counts } = await get("/admin/messages?limit=1"));
+      } catch {
+        return; // the header says that there is no connection
+      }
+      if (!left) redraw();
+    }, 300);
   }
 
   function redraw() {
@@ -83,21 +100,22 @@ export function mount(root, node, argument) {
   }
 
   function draw() {
+    if (left) return;
+    const focused = document.activeElement?.dataset?.key;
     const messages = [...known.values()];
     fill(stations, STATIONS.map(([name, title, words]) => {
-      const count = messages.filter((message) => message.state === name).length;
+      const count = counts[name] ?? 0;
       const choose = () => { state.value = state.value === name ? "" : name; load(); };
-      return h("button", { type: "button", class: `station ${name} ${count ? "busy" : ""}`, title: words, "aria-pressed": String(state.value === name), onclick: choose },
-        h("span", { class: "count" }, String(count)), h("span", null, title));
+      return h("button", { type: "button", class: `station ${name} ${count ? "busy" : ""}`, data: { key: `station-${name}` }, title: words, "aria-pressed": String(state.value === name), onclick: choose },
+        h("span", { class: "count" }, count.toLocaleString("en")), h("span", null, title));
     }));
-    const focused = document.activeElement?.dataset?.key;
     fill(table, messages.length ? h("table", null,
       h("thead", null, h("tr", null, ["Time", "From", "To", "Way", "State", ""].map((title) => h("th", { scope: "col" }, title || h("span", { class: "unseen" }, "Details"))))),
       h("tbody", null, messages.map((message) => row(message)))) : null,
     messages.length || stored.length ? null : h("div", { class: "empty" }, h("p", { class: "big" }, search.value || state.value ? "Nothing fits." : "Nothing is on its way."),
       h("p", null, developers ? "Messages show up here the moment they are accepted or come in." : "Messages are followed from the moment somebody looks; an id or number also finds what the store holds.")),
     stored.length ? storedTable(stored) : null);
-    if (focused) table.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+    if (focused) root.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
   }
 
   function row(message) {
@@ -107,7 +125,7 @@ export function mount(root, node, argument) {
       h("td", { class: "when" }, timeOf(message.time, node.nowIso())),
       h("td", null, shownNumber(message.from)),
       h("td", null, shownNumber(message.to), message.recipients ? h("span", { class: "tag" }, `group of ${message.recipients.length}`) : null),
-      h("td", null, h("span", { class: "states" }, h("span", { class: "tag" }, message.direction === "in" ? "in" : "out"), h("span", { class: "tag" }, message.kind === "mms" ? "MMS" : many(message.segmentCount, "segment")), message.tag ? h("span", { class: "tag own" }, message.tag) : null)),
+      h("td", null, h("span", { class: "states" }, h("span", { class: "tag" }, message.direction === "in" ? "in" : "out"), h("span", { class: "tag size" }, message.kind === "mms" ? "MMS" : many(message.segmentCount, "segment")), message.tag ? h("span", { class: "tag own" }, message.tag) : null)),
       h("td", null, badge(message)),
       h("td", { class: "last" }, h("button", { type: "button", class: "icon-button small", data: { key: message.key }, "aria-expanded": String(isOpen), "aria-label": `Details of the message to ${shownNumber(message.to)}`, onclick: toggle }, icon("down"))));
     main.addEventListener("click", (event) => { if (!event.target.closest("button, a")) toggle(); });
@@ -115,7 +133,7 @@ export function mount(root, node, argument) {
   }
 
   load();
-  return () => { left = true; clearTimeout(waiting); cancelAnimationFrame(drawing); close(); };
+  return () => { left = true; clearTimeout(waiting); clearTimeout(asking); cancelAnimationFrame(drawing); close(); };
 }
 
 export function badge(message) {
@@ -128,7 +146,7 @@ export function badge(message) {
 function detail(message, node) {
   const start = Date.parse(message.time);
   return h("div", { class: "columns" },
-    h("div", null, h("h2", { class: "minor" }, "What it went through"),
+    h("div", null, h("h2", { class: "minor" }, "State history"),
       h("ol", { class: "timeline" }, message.history.map((step) => h("li", { class: step.state },
         h("span", { class: "step" }, stateName(step.state)),
         h("span", { class: "dim" }, ` ${step.detail}`),
@@ -136,7 +154,7 @@ function detail(message, node) {
     h("div", null, h("h2", { class: "minor" }, "Callbacks"),
       message.callbacks.length ? h("ul", { class: "plain" }, message.callbacks.map((one) => h("li", null,
         h("a", { href: `#/callbacks/${one.key}` }, one.type), " ", h("span", { class: `badge ${one.state}` }, one.state), " ",
-        h("span", { class: "dim" }, many(one.attemptCount, "attempt"))))) : h("p", { class: "dim" }, "None was asked for."),
+        h("span", { class: "dim" }, many(one.attemptCount, "attempt"))))) : h("p", { class: "dim" }, message.result ? "None was asked for." : "None yet."),
       h("dl", { class: "facts" }, [
         ["Id", h("code", null, message.id)], ["Account", message.account], ["Application", message.application], ["Carrier", message.carrier],
         ["Tag", message.tag], ["Priority", message.priority], ["Failed with", message.errorCode && `${message.errorCode} ${message.description}`], ["Text", message.text],

@@ -27,6 +27,12 @@ CROSS JOIN LATERAL (
 WHERE r.ctid = held.tid AND r.node = $8::int AND r.state = 0
 RETURNING r.account, r.id, r.n
 
+-- name: known_by_pair
+-- How many handed recipients are known to the carrier by this reference, which several may have.
+SELECT count(*) FROM (
+  SELECT account, id, n FROM recipients WHERE carrier = $1::text AND carrier_ref = $2::bytea AND number = $3::text
+  UNION SELECT account, id, n FROM segments WHERE carrier = $1::text AND ref = $2::bytea AND number = $3::text) AS known
+
 -- name: handed_by_answer
 -- All handed recipients known to the carrier by this reference, each with the place of its next segment; an answer may
 -- not name them.
@@ -175,11 +181,11 @@ SELECT pg_advisory_xact_lock(1885500001)
 SELECT pg_try_advisory_xact_lock(1885500001)
 
 -- name: none_early
--- Nothing came early for these references.
+-- Nothing came early for these references, whatever the number: that is compared with care, if need be.
 SELECT passband_expect(NOT EXISTS (
-  SELECT FROM unnest($1::text[], $2::bytea[], $3::text[]) AS v (carrier, ref, number)
+  SELECT FROM unnest($1::text[], $2::bytea[]) AS v (carrier, ref)
   CROSS JOIN LATERAL (
-    SELECT FROM orphans o WHERE o.carrier = v.carrier AND o.ref = v.ref AND o.number = v.number
+    SELECT FROM orphans o WHERE o.carrier = v.carrier AND o.ref = v.ref
     UNION ALL
     SELECT FROM early_answers a WHERE a.carrier = v.carrier AND a.ref = v.ref OFFSET 0) AS early))
 
@@ -250,6 +256,29 @@ DELETE FROM parts WHERE octets IS NULL AND due_at < $1::float8
 INSERT INTO inbound_refs (carrier, ref, at)
 SELECT * FROM unnest($1::text[], $2::bytea[], $3::float8[]) ON CONFLICT DO NOTHING RETURNING carrier, ref
 
+-- name: put_inbound_refs
+INSERT INTO inbound_refs (carrier, ref, at)
+SELECT * FROM unnest($1::text[], $2::bytea[], $3::float8[]) ON CONFLICT (carrier, ref) DO UPDATE SET at = excluded.at
+
+-- name: take_doubts
+DELETE FROM inbound_refs r USING unnest($1::text[], $2::bytea[], $3::float8[]) AS v (carrier, ref, since)
+WHERE r.carrier = v.carrier AND r.ref = v.ref AND r.at > v.since RETURNING r.carrier, r.ref
+
+-- name: doubt_told
+-- The answers of a node that has ended may not have arrived. What is older than a minute is not looked at.
+WITH told AS (
+  DELETE FROM inbound_refs WHERE at > (SELECT max(at) FROM inbound_refs) - 75 AND ref LIKE $1::bytea
+  RETURNING carrier, ref, at)
+INSERT INTO inbound_refs (carrier, ref, at)
+SELECT carrier, '!'::bytea || substring(ref FROM 2 FOR position('@'::bytea IN ref) - 2), at FROM told
+ON CONFLICT (carrier, ref) DO UPDATE SET at = excluded.at
+
+-- name: expire_told
+DELETE FROM inbound_refs WHERE at < $1::float8 AND ref >= '='::bytea AND ref < '>'::bytea
+
+-- name: expire_doubts
+DELETE FROM inbound_refs WHERE at < $1::float8 AND ref >= '!'::bytea AND ref < '"'::bytea
+
 -- name: expire_inbound_refs
 DELETE FROM inbound_refs WHERE at < $1::float8
 
@@ -293,6 +322,20 @@ UPDATE callbacks c SET node = $1::int WHERE c.ctid = ANY(ARRAY(
     AND (x.tried_at IS NULL OR x.tried_at < $5::float8)
   ORDER BY x.due_at LIMIT $6::int FOR UPDATE SKIP LOCKED))
 RETURNING {callback}
+
+-- name: hurry_endpoint
+UPDATE callbacks c SET due_at = $1::float8 WHERE c.ctid = ANY(ARRAY(
+  SELECT x.ctid FROM callbacks x
+  WHERE x.node = 0 AND x.account = $2::text AND x.application = $3::bytea AND x.direction = $4::text
+    AND x.due_at > $1::float8 AND (x.tried_at IS NULL OR x.tried_at <= $1::float8)
+  ORDER BY x.due_at LIMIT $5::int FOR UPDATE SKIP LOCKED))
+RETURNING 1
+
+-- name: hurry_callback
+UPDATE callbacks SET due_at = $1::float8
+WHERE account = $2::text AND id = $3::text AND n = $4::int AND slot = $5::int AND kind = $6::text AND node = 0
+  AND due_at > $1::float8 AND (tried_at IS NULL OR tried_at <= $1::float8)
+RETURNING 1
 
 -- name: release_recipients
 UPDATE recipients r SET node = 0
@@ -354,7 +397,8 @@ DELETE FROM recipients r WHERE r.ctid = ANY(ARRAY(
 RETURNING {recipient}
 
 -- name: insert_node
-INSERT INTO nodes (host, pid, level, beat_at) VALUES ($1::text, $2::int, $3::int, clock_timestamp()) RETURNING node
+INSERT INTO nodes (host, pid, level, started_at, beat_at)
+VALUES ($1::text, $2::int, $3::int, clock_timestamp(), clock_timestamp()) RETURNING node
 
 -- name: beat
 UPDATE nodes SET beat_at = clock_timestamp() WHERE node = $1::int AND NOT given_up RETURNING node
@@ -372,3 +416,33 @@ UPDATE nodes SET given_up = true WHERE node = $1::int AND NOT given_up
 
 -- name: delete_node
 DELETE FROM nodes WHERE node = $1::int
+
+-- name: slots_lock
+-- One node at a time takes slots.
+SELECT pg_advisory_xact_lock(1885500003)
+
+-- name: held_slots
+-- Every living node, with each slot of a carrier that it holds.
+SELECT n.node, s.slot FROM nodes n LEFT JOIN slots s ON s.carrier = $1::text AND s.node = n.node WHERE NOT n.given_up
+
+-- name: lease_slots
+INSERT INTO slots (carrier, slot, node) SELECT $1::text, slot, $3::int FROM unnest($2::int[]) AS v (slot)
+ON CONFLICT (carrier, slot) DO UPDATE SET node = excluded.node
+
+-- name: release_slots
+DELETE FROM slots WHERE carrier = $1::text AND slot = ANY($2::int[]) AND node = $3::int
+
+-- name: release_slots_of_node
+DELETE FROM slots WHERE node = $1::int
+
+-- name: next_version
+-- Nothing changes if somebody else was first.
+UPDATE provisioning SET version = version + 1 WHERE version = $1::int RETURNING version
+
+-- name: put_provisions
+INSERT INTO provisioned (account, kind, name, value) SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
+ON CONFLICT (account, kind, name) DO UPDATE SET value = excluded.value
+
+-- name: remove_provisions
+DELETE FROM provisioned p USING unnest($1::text[], $2::text[], $3::text[]) AS v (account, kind, name)
+WHERE p.account = v.account AND p.kind = v.kind AND p.name = v.name

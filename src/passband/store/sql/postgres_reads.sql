@@ -40,6 +40,29 @@ WITH RECURSIVE endpoints AS (
 )
 SELECT account, application, direction, due_at FROM endpoints
 
+-- name: node_states
+-- Every node, with how many recipients and callbacks it holds.
+SELECT node, split_part(host, ' ', 1), pid, extract(epoch FROM started_at)::float8,
+  CASE WHEN given_up THEN 'Infinity' ELSE extract(epoch FROM clock_timestamp() - beat_at) END::float8,
+  coalesce(r.held, 0), coalesce(c.held, 0)
+FROM nodes
+LEFT JOIN (SELECT node, count(*) AS held FROM recipients WHERE node <> 0 AND state = 0 GROUP BY node) AS r USING (node)
+LEFT JOIN (SELECT node, count(*) AS held FROM callbacks WHERE node <> 0 GROUP BY node) AS c USING (node)
+ORDER BY node
+
+-- name: leased_slots
+SELECT node, carrier, slot FROM slots ORDER BY carrier, slot
+
+-- name: provisioned
+-- Everything, unless it is still the version that is known; without entries one row that has none.
+SELECT version, account, kind, name, value FROM provisioning LEFT JOIN provisioned ON true
+WHERE version IS DISTINCT FROM $1::int ORDER BY account, kind, name
+
+-- name: quiet_tables
+-- Those of these tables that have dead rows, but too few for autovacuum to come.
+SELECT relname::text FROM pg_stat_user_tables
+WHERE relid = ANY(SELECT to_regclass(name)::oid FROM unnest($1::text[]) AS v (name)) AND n_dead_tup BETWEEN 1 AND 5000
+
 -- name: depths
 SELECT carrier, count(*) FILTER (WHERE state = 0), count(*) FILTER (WHERE state = 1),
   min(substr(id, 1, 13)) FILTER (WHERE state = 0)

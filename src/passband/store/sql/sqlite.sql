@@ -44,6 +44,14 @@ ORDER BY id DESC LIMIT 1
 SELECT s.account, s.id, s.n, s.segment, s.deciding FROM segments s JOIN recipients r USING (account, id, n)
 WHERE s.carrier = ? AND s.ref = ? AND r.number = ? ORDER BY s.id DESC LIMIT 1
 
+-- name: handed_by_pair
+-- Handed recipients known to the carrier by this reference, which several may have: two are too many.
+SELECT account, id, n FROM recipients WHERE carrier = ? AND carrier_ref = ? AND number = ? LIMIT 2
+
+-- name: segments_by_pair
+SELECT s.account, s.id, s.n FROM segments s JOIN recipients r USING (account, id, n)
+WHERE s.carrier = ? AND s.ref = ? AND r.number = ?
+
 -- name: handed_by_answer
 -- All handed recipients known to the carrier by this reference; an answer may not name them.
 SELECT {recipient} FROM (SELECT account, id, n FROM segments WHERE carrier = ? AND ref = ?)
@@ -146,6 +154,23 @@ DELETE FROM parts WHERE octets IS NULL AND due_at < ?
 -- name: insert_inbound_ref
 INSERT OR IGNORE INTO inbound_refs (carrier, ref, at) VALUES (?, ?, ?)
 
+-- name: put_inbound_ref
+INSERT OR REPLACE INTO inbound_refs (carrier, ref, at) VALUES (?, ?, ?)
+
+-- name: take_doubt
+DELETE FROM inbound_refs WHERE carrier = ? AND ref = ? AND at > ?
+
+-- name: doubt_told
+-- The answers of a node that has ended may not have arrived. What is older than a minute is not looked at.
+UPDATE OR REPLACE inbound_refs SET ref = '!' || substr(ref, 2, instr(ref, '@') - 2)
+WHERE at > (SELECT max(at) FROM inbound_refs) - 75 AND ref LIKE ?
+
+-- name: expire_told
+DELETE FROM inbound_refs WHERE at < ? AND ref >= '=' AND ref < '>'
+
+-- name: expire_doubts
+DELETE FROM inbound_refs WHERE at < ? AND ref >= '!' AND ref < '"'
+
 -- name: expire_inbound_refs
 DELETE FROM inbound_refs WHERE at < ?
 
@@ -185,6 +210,18 @@ UPDATE callbacks SET node = ? WHERE (account, id, n, slot) IN (
   ORDER BY due_at LIMIT ?)
 RETURNING {callback}
 
+-- name: hurry_endpoint
+UPDATE callbacks SET due_at = ?1 WHERE (account, id, n, slot) IN (
+  SELECT account, id, n, slot FROM callbacks
+  WHERE node = 0 AND account = ?2 AND application = ?3 AND direction = ?4 AND due_at > ?1
+    AND (tried_at IS NULL OR tried_at <= ?1)
+  ORDER BY due_at LIMIT ?5)
+
+-- name: hurry_callback
+UPDATE callbacks SET due_at = ?1
+WHERE account = ?2 AND id = ?3 AND n = ?4 AND slot = ?5 AND kind = ?6 AND node = 0 AND due_at > ?1
+  AND (tried_at IS NULL OR tried_at <= ?1)
+
 -- name: release_recipient
 UPDATE recipients SET node = 0 WHERE account = ? AND id = ? AND n = ? AND node = ? AND state = 0
 
@@ -212,7 +249,7 @@ DELETE FROM recipients WHERE account = ? AND id = ? AND n = ? AND state = 1 AND 
 DELETE FROM recipients WHERE account = ? AND id = ? AND n = ? AND state = 0 AND node = 0 RETURNING {recipient}
 
 -- name: insert_node
-INSERT INTO nodes (host, pid, beat_at) VALUES (?, ?, ?) RETURNING node
+INSERT INTO nodes (host, pid, level, started_at, beat_at) VALUES (?, ?, ?, ?, ?) RETURNING node
 
 -- name: beat
 UPDATE nodes SET beat_at = ? WHERE node = ? AND beat_at > 0
@@ -225,3 +262,27 @@ UPDATE nodes SET beat_at = 0 WHERE node = ? AND beat_at > 0
 
 -- name: delete_node
 DELETE FROM nodes WHERE node = ?
+
+-- name: held_slots
+-- Every living node, with each slot of a carrier that it holds.
+SELECT nodes.node, slot FROM nodes LEFT JOIN slots ON carrier = ? AND slots.node = nodes.node WHERE beat_at > 0
+
+-- name: lease_slot
+INSERT INTO slots (carrier, slot, node) VALUES (?, ?, ?) ON CONFLICT (carrier, slot) DO UPDATE SET node = excluded.node
+
+-- name: release_slot
+DELETE FROM slots WHERE carrier = ? AND slot = ? AND node = ?
+
+-- name: release_slots_of_node
+DELETE FROM slots WHERE node = ?
+
+-- name: next_version
+-- Nothing changes if somebody else was first.
+UPDATE provisioning SET version = version + 1 WHERE version = ?
+
+-- name: put_provision
+INSERT INTO provisioned (account, kind, name, value) VALUES (?, ?, ?, ?)
+ON CONFLICT (account, kind, name) DO UPDATE SET value = excluded.value
+
+-- name: remove_provision
+DELETE FROM provisioned WHERE account = ? AND kind = ? AND name = ?

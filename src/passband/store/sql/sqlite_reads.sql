@@ -36,6 +36,23 @@ SELECT account, id, n FROM recipients WHERE account = ? AND id < ? AND state = 0
 -- One step of a skip scan over the accounts that have recipients.
 SELECT min(account) FROM recipients WHERE account > ?
 
+-- name: node_states
+-- Every node, with how many recipients and callbacks it holds.
+SELECT node, host, pid, started_at, CASE beat_at WHEN 0 THEN 9e999 ELSE ? - beat_at END,
+  coalesce(r.held, 0), coalesce(c.held, 0)
+FROM nodes
+LEFT JOIN (SELECT node, count(*) AS held FROM recipients WHERE node <> 0 AND state = 0 GROUP BY node) AS r USING (node)
+LEFT JOIN (SELECT node, count(*) AS held FROM callbacks WHERE node <> 0 GROUP BY node) AS c USING (node)
+ORDER BY node
+
+-- name: leased_slots
+SELECT node, carrier, slot FROM slots ORDER BY carrier, slot
+
+-- name: provisioned
+-- Everything, unless it is still the version that is known; without entries one row that has none.
+SELECT version, account, kind, name, value FROM provisioning LEFT JOIN provisioned ON true
+WHERE version IS NOT ? ORDER BY account, kind, name
+
 -- name: depths
 SELECT carrier, sum(state = 0), sum(state = 1), min(CASE state WHEN 0 THEN CAST(substr(id, 1, 13) AS REAL) / 1000 END)
 FROM recipients GROUP BY carrier

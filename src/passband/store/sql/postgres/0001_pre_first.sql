@@ -1,7 +1,8 @@
 -- The tables of the first release. Rows live for seconds and most are written three times, so: few indexes, the common
 -- path outside the partial ones, room in the pages for the second version of a row, and a vacuum that neither waits for
 -- a share of the table nor rests. Keys compare octet by octet (COLLATE "C"). What an application wrote may hold NUL,
--- which text cannot: it is bytea with UTF-8 in it.
+-- which text cannot: it is bytea with UTF-8 in it. Columns of which nothing may be kept have no statistics (STATISTICS 0):
+-- those are samples of what was in them, and stay when the rows are gone.
 
 -- One row for each outbound recipient, from its acceptance to its terminal event; see the other engine's schema for what
 -- the columns mean. Handing over enters carrier_ref into an index, so it cannot be a heap-only update.
@@ -45,6 +46,9 @@ CREATE TABLE recipients (
 -- writes.
 ALTER TABLE recipients ALTER COLUMN text SET STORAGE MAIN, ALTER COLUMN everyone SET STORAGE MAIN,
   ALTER COLUMN media SET STORAGE MAIN;
+ALTER TABLE recipients ALTER COLUMN text SET STATISTICS 0, ALTER COLUMN everyone SET STATISTICS 0,
+  ALTER COLUMN media SET STATISTICS 0, ALTER COLUMN tag SET STATISTICS 0, ALTER COLUMN sender SET STATISTICS 0,
+  ALTER COLUMN number SET STATISTICS 0;
 
 CREATE INDEX recipients_free ON recipients (carrier, account, high, id, n, due_at) WHERE node = 0 AND state = 0;
 CREATE INDEX recipients_ref ON recipients (carrier, carrier_ref, id) WHERE carrier_ref IS NOT NULL;
@@ -64,6 +68,7 @@ CREATE TABLE segments (
   autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_insert_threshold = -1,
   autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 20000, autovacuum_vacuum_cost_delay = 0
 );
+ALTER TABLE segments ALTER COLUMN number SET STATISTICS 0;
 CREATE INDEX segments_ref ON segments (carrier, ref, id);
 
 -- Events on their way to an application. Both terminal kinds share a slot, so a recipient cannot have two.
@@ -103,6 +108,9 @@ CREATE TABLE callbacks (
 );
 ALTER TABLE callbacks ALTER COLUMN text SET STORAGE MAIN, ALTER COLUMN everyone SET STORAGE MAIN,
   ALTER COLUMN media SET STORAGE MAIN;
+ALTER TABLE callbacks ALTER COLUMN text SET STATISTICS 0, ALTER COLUMN everyone SET STATISTICS 0,
+  ALTER COLUMN media SET STATISTICS 0, ALTER COLUMN tag SET STATISTICS 0, ALTER COLUMN sender SET STATISTICS 0,
+  ALTER COLUMN number SET STATISTICS 0;
 CREATE INDEX callbacks_free ON callbacks (account, application, direction, due_at) WHERE node = 0;
 -- The same condition in other words: else, where statistics say that nothing is free, the planner takes this index for
 -- the one above, and walks through all that has become free since.
@@ -113,7 +121,7 @@ CREATE TABLE orphans (
   receipt  bytea    NOT NULL,
   carrier  text COLLATE "C" NOT NULL,
   ref      bytea    NOT NULL,
-  number   text COLLATE "C" NOT NULL,
+  number   text COLLATE "C" NOT NULL,         -- a mark of it
   code     int      NOT NULL,
   at       float8   NOT NULL,
   PRIMARY KEY (carrier, ref, receipt)
@@ -125,7 +133,7 @@ CREATE INDEX orphans_age ON orphans (at);
 CREATE TABLE early_answers (
   carrier  text COLLATE "C" NOT NULL,
   ref      bytea    NOT NULL,
-  numbers  text COLLATE "C" NOT NULL,         -- with commas; empty: all
+  numbers  text COLLATE "C" NOT NULL,         -- marks, with commas; empty: all
   outcome  text     NOT NULL,                 -- JSON
   at       float8   NOT NULL,
   PRIMARY KEY (carrier, ref, numbers)
@@ -147,6 +155,8 @@ CREATE TABLE parts (
   due_at       float8   NOT NULL,             -- joined as it is then, or forgotten
   PRIMARY KEY (carrier, key, sequence)
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
+ALTER TABLE parts ALTER COLUMN octets SET STATISTICS 0, ALTER COLUMN sender SET STATISTICS 0,
+  ALTER COLUMN number SET STATISTICS 0;
 CREATE INDEX parts_due ON parts (due_at);
 
 -- Carriers' identifiers of inbound messages, for a day, so that repeats are known.
@@ -195,16 +205,39 @@ CREATE TABLE history (
   recipients     smallint NOT NULL,
   PRIMARY KEY (account, id, n)
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_cost_delay = 0);
+ALTER TABLE history ALTER COLUMN source SET STATISTICS 0, ALTER COLUMN destination SET STATISTICS 0;
 CREATE INDEX history_age ON history (received_at);
 
 CREATE TABLE nodes (
-  node      int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  host      text        NOT NULL,
-  pid       int         NOT NULL,
-  level     int         NOT NULL,             -- the newest schema change that this node knows
-  beat_at   timestamptz NOT NULL,             -- by the database's clock
-  given_up  boolean     NOT NULL DEFAULT false -- what it held is being freed
+  node        int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  host        text        NOT NULL,
+  pid         int         NOT NULL,
+  level       int         NOT NULL,           -- the newest schema change that this node knows
+  started_at  timestamptz NOT NULL,           -- by the database's clock, as below
+  beat_at     timestamptz NOT NULL,
+  given_up    boolean     NOT NULL DEFAULT false -- what it held is being freed
 ) WITH (fillfactor = 30);
+
+-- Which node may hold which link to a carrier. A slot without a row is free.
+CREATE TABLE slots (
+  carrier  text COLLATE "C" NOT NULL,
+  slot     int  NOT NULL,
+  node     int  NOT NULL,
+  PRIMARY KEY (carrier, slot)
+);
+
+-- What was set while the platform ran, beside the configuration file.
+CREATE TABLE provisioned (
+  account  text COLLATE "C" NOT NULL,
+  kind     text COLLATE "C" NOT NULL,
+  name     text COLLATE "C" NOT NULL,
+  value    text NOT NULL,
+  PRIMARY KEY (account, kind, name)
+);
+
+-- One row: how often that was changed.
+CREATE TABLE provisioning (version int NOT NULL);
+INSERT INTO provisioning (version) VALUES (0);
 
 -- Ends a transaction that was sent whole in one go when it met something it did not expect; it is run again with care.
 CREATE FUNCTION passband_expect(boolean) RETURNS void LANGUAGE plpgsql AS $$

@@ -173,8 +173,31 @@ CREATE TABLE history (
 CREATE INDEX history_age ON history (received_at);
 
 CREATE TABLE nodes (
-  node      INTEGER PRIMARY KEY AUTOINCREMENT,
-  host      TEXT    NOT NULL,
-  pid       INTEGER NOT NULL,
-  beat_at   REAL    NOT NULL                  -- 0: given up, what it held is being freed
+  node        INTEGER PRIMARY KEY AUTOINCREMENT,
+  host        TEXT    NOT NULL,
+  pid         INTEGER NOT NULL,
+  level       INTEGER NOT NULL,               -- the newest schema change that this node knows
+  started_at  REAL    NOT NULL,
+  beat_at     REAL    NOT NULL                -- 0: given up, what it held is being freed
 );
+
+-- Which node may hold which link to a carrier. A slot without a row is free.
+CREATE TABLE slots (
+  carrier  TEXT    NOT NULL,
+  slot     INTEGER NOT NULL,
+  node     INTEGER NOT NULL,
+  PRIMARY KEY (carrier, slot)
+) WITHOUT ROWID;
+
+-- What was set while the platform ran, beside the configuration file.
+CREATE TABLE provisioned (
+  account  TEXT NOT NULL,
+  kind     TEXT NOT NULL,
+  name     TEXT NOT NULL,
+  value    TEXT NOT NULL,
+  PRIMARY KEY (account, kind, name)
+) WITHOUT ROWID;
+
+-- One row: how often that was changed.
+CREATE TABLE provisioning (version INTEGER NOT NULL);
+INSERT INTO provisioning (version) VALUES (0);

@@ -1,0 +1,90 @@
+"""What nodes do for each other in a SQLite database: heartbeats, taking over, carriers' links, what all must know.
+
+Inside a transaction that is already open, like ``sqlite_steps.py``.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import apsw
+
+from passband.domain.event import SLOTS, Endpoint
+from passband.store import Slots
+from passband.store import operations as op
+from passband.store.commit import Operation
+from passband.store.queries import load
+from passband.store.rows import COLUMNS, TOLD
+from passband.store.sharing import held_slots, share
+
+Q = load("sqlite.sql", COLUMNS)
+
+
+class NodeSteps:
+    """The operations of one node that concern nodes."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._execute = connection.execute
+        self._executemany = connection.executemany
+        self.node = 0
+        self.steps: dict[type[Operation[Any]], Callable[[Any], Any]] = {
+            op.Beat: self._beat,
+            op.Register: self._register,
+            op.Bury: self._bury,
+            op.LeaseSlots: self._lease_slots,
+            op.ReleaseSlots: self._release_slots,
+            op.Hurry: self._hurry,
+            op.Provide: self._provide,
+        }
+
+    def _fetch(self, sql: str, values: tuple[object, ...]) -> list[Any]:
+        return self._connection.execute(sql, values).fetchall()
+
+    def _register(self, o: op.Register) -> int:
+        return int(self._fetch(Q["insert_node"], (o.host, o.pid, o.level, o.now, o.now))[0][0])
+
+    def _beat(self, o: op.Beat) -> bool:
+        self._execute(Q["beat"], (o.now, self.node))
+        return self._connection.changes() == 1
+
+    def _bury(self, o: op.Bury) -> None:
+        self._execute(Q["give_up_node"], (o.node,))
+        self._execute(Q["release_slots_of_node"], (o.node,))
+        self._execute(Q["doubt_told"], (f"{TOLD}%@{o.node}",))
+        self._executemany(Q["release_recipient"], [(*key, o.node) for key in o.recipients])
+        self._executemany(Q["release_callback"], [(*key, o.node) for key in o.callbacks])
+        if o.last:
+            self._execute(Q["delete_node"], (o.node,))
+
+    def _lease_slots(self, o: op.LeaseSlots) -> Slots:
+        held = held_slots(self._fetch(Q["held_slots"], (o.carrier,)))
+        if self.node not in held:
+            return Slots((), ())
+        slots = share(held, self.node, o.slots)
+        taken = set(slots.held).difference(held[self.node])
+        self._executemany(Q["lease_slot"], [(o.carrier, slot, self.node) for slot in taken])
+        return slots
+
+    def _release_slots(self, o: op.ReleaseSlots) -> None:
+        self._executemany(Q["release_slot"], [(o.carrier, slot, self.node) for slot in o.slots])
+
+    def _hurry(self, o: op.Hurry) -> int:
+        what = o.what
+        if isinstance(what, Endpoint):
+            endpoint = (what.account, what.application, what.direction.value)
+            self._execute(Q["hurry_endpoint"], (o.now, *endpoint, o.limit))
+        else:
+            key = (what.account, what.message, what.n, SLOTS[what.kind], what.kind.value)
+            self._execute(Q["hurry_callback"], (o.now, *key))
+        return self._connection.changes()
+
+    def _provide(self, o: op.Provide) -> int | None:
+        self._execute(Q["next_version"], (o.at,))
+        if not self._connection.changes():
+            return None
+        for p in o.changes:
+            if p.value is None:
+                self._execute(Q["remove_provision"], (p.account, p.kind, p.name))
+            else:
+                self._execute(Q["put_provision"], (p.account, p.kind, p.name, p.value))
+        return o.at + 1

@@ -1,0 +1,118 @@
+"""A synchronous standby that does not answer: a commit that it has not got is never told as made."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from passband.domain.errors import StoreUnavailable
+from passband.domain.message import Recipient
+from passband.store import postgres_link
+from passband.store.postgres import PostgresStore
+from store.nodes import NOW, Node, Recorded, a_recipient, the_rules
+from store.postgres_server import PostgresEngine
+
+pytestmark = pytest.mark.slow
+
+WAITING = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND application_name = 'passband'"
+
+
+class Standby:
+    """Named by the server, and there or not."""
+
+    def __init__(self, postgres: PostgresEngine) -> None:
+        self._postgres = postgres
+
+    def is_away(self) -> None:
+        self._postgres.execute("ALTER SYSTEM SET synchronous_standby_names = 'standby'")
+        self._postgres.execute("SELECT pg_reload_conf()")
+
+    def is_back(self) -> None:
+        """As far as those can tell who waited for it."""
+        self._postgres.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        self._postgres.execute("SELECT pg_reload_conf()")
+
+
+@pytest.fixture
+def standby(postgres: PostgresEngine) -> Iterator[Standby]:
+    standby = Standby(postgres)
+    yield standby
+    standby.is_back()
+
+
+@pytest.fixture
+def new_engine(postgres: PostgresEngine) -> Callable[[], PostgresEngine]:
+    return lambda: postgres
+
+
+async def waits_for_the_standby(postgres: PostgresEngine) -> int:
+    """Return the server's process whose commit waits."""
+    async with asyncio.timeout(10):
+        while not (rows := postgres.execute(WAITING)):
+            await asyncio.sleep(0.01)
+    return int(rows[0][0])
+
+
+async def accepting(node: Node) -> tuple[Recipient, asyncio.Task[None]]:
+    """Accept until the server has noticed that the standby is away; return what waits."""
+    async with asyncio.timeout(10):
+        while True:
+            recipient = a_recipient()
+            task = asyncio.create_task(node.accept(recipient))
+            if not (await asyncio.wait([task], timeout=0.1))[0]:
+                return recipient, task
+            await task
+
+
+async def found_after_all(node: Node, recipient: Recipient) -> bool:
+    """Tell whether a node, with a new number, finds what it did not know that it was kept."""
+    number = node.store.node
+    async with asyncio.timeout(10):
+        while node.store.node == number:
+            try:
+                await node.store.beat(NOW)
+            except StoreUnavailable:
+                await asyncio.sleep(0.01)
+    assert await node.store.beat(NOW)
+    return recipient in await node.lease(1000)
+
+
+async def test_a_commit_whose_wait_for_the_standby_is_ended_is_refused(
+    postgres: PostgresEngine, standby: Standby, node: Node
+) -> None:
+    """The server answers it with success, and a warning."""
+    standby.is_away()
+    recipient, waiting = await accepting(node)
+    postgres.execute(f"SELECT pg_cancel_backend({await waits_for_the_standby(postgres)})")
+    with pytest.raises(StoreUnavailable, match="did not wait"):
+        await waiting
+    assert recipient not in node.births.recipients
+    standby.is_back()
+    assert await found_after_all(node, recipient)
+
+
+async def test_a_commit_that_waits_for_ever_is_refused(
+    postgres: PostgresEngine, standby: Standby, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_link, "ANSWER_SECONDS", 0.5)
+    standby.is_away()
+    recipient, waiting = await accepting(node)
+    await waits_for_the_standby(postgres)
+    with pytest.raises(StoreUnavailable):
+        await asyncio.wait_for(waiting, 5)
+    assert recipient not in node.births.recipients
+    standby.is_back()
+    assert await found_after_all(node, recipient)
+
+
+async def test_a_read_that_is_not_answered_is_given_up(
+    postgres: PostgresEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = PostgresStore(postgres.url, the_rules(), Recorded())
+    await store.open(NOW)
+    monkeypatch.setattr(postgres_link, "ANSWER_SECONDS", 0.2)
+    with pytest.raises(StoreUnavailable):
+        await store._reads.fetch("SELECT pg_sleep(5)")
+    monkeypatch.undo()
+    assert await store.lines(NOW) == []
+    await store.close()
