@@ -12,11 +12,12 @@ from types import MappingProxyType
 import aiohttp
 from aiohttp import web
 
-from system.installation import ACCOUNT, APPLICATION, AUTHORIZATION, SENDER, SENDER_TOO, Installation
+from system.installation import ACCOUNT, APPLICATION, AUTHORIZATION, SENDER, SENDER_TOO, Installation, Platform
 from system.ledger import DELIVERED, FAILED, Fate, Ledger, Post
 
 DELIVERS: Fate = (DELIVERED, 0)
 LOSES_ITS_RECEIPT: Fate = (FAILED, 9902)
+LOSES_TWO_ANSWERS: Fate = (FAILED, 5630)  # of the carrier's, to one segment: it is not submitted a third time
 
 # What no text, tag or number of these tests is without, at its beginning and at its end.
 MARK, MARK_END = "qz7Kestrel", "wren7zq"
@@ -31,16 +32,25 @@ MARKS = (MARK, MARK_END, FICTION, HANDSETS)
 class Messages:
     """Draws messages of every kind, each with a tag, a text and numbers of its own."""
 
-    def __init__(self, seed: int, *, crashes: bool = True, plain: bool = False) -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        crashes: bool = True,
+        plain: bool = False,
+        texts: bool = False,
+        may: frozenset[Fate] = frozenset(),
+    ) -> None:
         """With ``crashes`` a receipt that the simulated network held in its memory may be lost.
 
-        With ``plain`` all of them are short, go to one handset each and are delivered.
+        With ``plain`` all of them are short, go to one handset each and are delivered. With ``texts`` all of them are
+        such that SMPP can carry them and tell what became of them. What they ``may`` end with otherwise is forgiven.
         """
-        self._kinds = {Messages._plain: 1} if plain else Messages._KINDS
+        self._kinds = {Messages._plain: 1} if plain else Messages._TEXTS if texts else Messages._KINDS
         self._random = random.Random(seed)
         self._numbers = itertools.count(seed % 1000)
         self._count = itertools.count()
-        self._lost = frozenset({LOSES_ITS_RECEIPT}) if crashes else frozenset()
+        self._lost = may | {LOSES_ITS_RECEIPT} if crashes else may
 
     def draw(self) -> Post:
         make = self._random.choices(list(self._kinds), list(self._kinds.values()))[0]
@@ -75,6 +85,10 @@ class Messages:
         code = self._random.choice((4720, 4750, 4770))
         return self._post((f"{FICTION}{code}", lost | {(FAILED, code)}))
 
+    def _rejected(self, lost: frozenset[Fate]) -> Post:
+        # Receipts over SMPP have few words: most delivery error codes become another one on the way.
+        return self._post((f"{FICTION}4750", lost | {(FAILED, 4750)}))
+
     def _receiptless(self, lost: frozenset[Fate]) -> Post:
         return self._post((f"{FICTION}9902", frozenset({LOSES_ITS_RECEIPT})))
 
@@ -88,6 +102,7 @@ class Messages:
     _KINDS = MappingProxyType(
         {_plain: 70, _long: 8, _group: 6, _failing: 6, _receiptless: 1, _impossible: 4, _on_net: 5}
     )
+    _TEXTS = MappingProxyType({_plain: 70, _long: 8, _rejected: 6, _impossible: 4, _on_net: 5})
 
 
 @dataclass
@@ -119,6 +134,7 @@ class Application:
         self.messages = messages
         self.manners = manners or Manners()
         self.answer = 200  # what a well-behaved answer is
+        self.handsets = ""  # the URL of their network; empty: they are played on the platform's admin API
         self._random = random.Random(seed)
         self._endpoint = _Endpoint(self._callback)
 
@@ -159,16 +175,14 @@ class Application:
     # ── posting ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @contextlib.asynccontextmanager
-    async def posting(
-        self, installation: Installation, *, connections: int = 8, rate: float = 400
-    ) -> AsyncIterator[None]:
+    async def posting(self, platform: Platform, *, connections: int = 8, rate: float = 400) -> AsyncIterator[None]:
         """Keep posting as long as the context lasts, and let handsets send now and then."""
         connector = aiohttp.TCPConnector(limit=connections + 1)
         stop = asyncio.Event()
         timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
         async with aiohttp.ClientSession(connector=connector, headers=AUTHORIZATION, timeout=timeout) as session:
-            work = [self._post_until(stop, session, installation, connections / rate) for _ in range(connections)]
-            tasks = [asyncio.create_task(one) for one in [*work, self._handsets(stop, session, installation)]]
+            work = [self._post_until(stop, session, platform, connections / rate) for _ in range(connections)]
+            tasks = [asyncio.create_task(one) for one in [*work, self._handsets(stop, session, platform)]]
             try:
                 yield
             finally:
@@ -176,15 +190,15 @@ class Application:
                 await asyncio.gather(*tasks)
 
     async def _post_until(
-        self, stop: asyncio.Event, session: aiohttp.ClientSession, installation: Installation, pause: float
+        self, stop: asyncio.Event, session: aiohttp.ClientSession, platform: Platform, pause: float
     ) -> None:
         while not stop.is_set():
             started = time.monotonic()
-            if not await self.post(session, installation, self.messages.draw()):
+            if not await self.post(session, platform, self.messages.draw()):
                 await asyncio.sleep(0.05)
             await asyncio.sleep(max(0.0, pause - (time.monotonic() - started)))
 
-    async def post(self, session: aiohttp.ClientSession, installation: Installation, post: Post) -> bool:
+    async def post(self, session: aiohttp.ClientSession, platform: Platform, post: Post) -> bool:
         """Post a message and note what came of it; return whether it was answered."""
         body = {
             "applicationId": self._application,
@@ -194,11 +208,13 @@ class Application:
             "tag": post.tag,
         }
         try:
-            async with session.post(f"{installation.api}/users/{ACCOUNT}/messages", json=body) as answer:
+            async with session.post(f"{platform.api}/users/{ACCOUNT}/messages", json=body) as answer:
                 if answer.status == 202:
                     self.ledger.promised[(await answer.json())["id"]] = post
                 else:
                     self.ledger.refused[post.tag] = answer.status
+                    if answer.status >= 500 and self.ledger.unsure:
+                        self.ledger.uncertain[post.tag] = post
         except aiohttp.ClientConnectorError:
             return False  # nobody listens: nothing was sent
         except (aiohttp.ClientError, ConnectionError):
@@ -206,15 +222,17 @@ class Application:
             return False
         return True
 
-    async def _handsets(self, stop: asyncio.Event, session: aiohttp.ClientSession, installation: Installation) -> None:
+    async def _handsets(self, stop: asyncio.Event, session: aiohttp.ClientSession, platform: Platform) -> None:
         while not stop.is_set():
             await asyncio.sleep(0.04)
             text = self.messages.text()
             body = {"from": f"{HANDSETS}00001", "to": self._sender, "text": text}
             try:
-                async with session.post(f"{installation.admin}/admin/inbound", json=body) as answer:
-                    if answer.status == 202:
+                async with session.post(self.handsets or f"{platform.admin}/admin/inbound", json=body) as answer:
+                    if answer.status in (200, 202):
                         self.ledger.inbound_promised.add(text)
+                    elif answer.status == 503 and self.ledger.unsure:
+                        self.ledger.inbound_uncertain.add(text)
                     elif answer.status != 503:
                         raise AssertionError(f"an inbound message was answered with {answer.status}")
             except aiohttp.ClientConnectorError:

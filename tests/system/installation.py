@@ -14,13 +14,21 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import aiohttp
 import apsw
 import psutil  # type: ignore[import-untyped]  # no stubs are installed
 
 ACCOUNT, USER, PASSWORD = "5500123", "system", "a password"
-AUTHORIZATION = {"Authorization": "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()}
+
+
+def authorization(user: str) -> dict[str, str]:
+    """Return the header by which a user is known; everyone has the same password."""
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{PASSWORD}".encode()).decode()}
+
+
+AUTHORIZATION = authorization(USER)
 APPLICATION, OTHER_APPLICATION = "7d0c6a1e-52b4-4f5e-9a57-0f3a3c9f6b21", "c19e4f3d-8a70-4b0e-b1f5-2d6a90e7c5a4"
 SENDER, SENDER_TOO, OTHER_SENDER = "+19195550117", "+19195550118", "+19195550119"
 SIMULATOR = '[[carriers]]\nname = "simulator"\ntype = "simulator"\ndelay = 0.1\nreceipt_window = 4\n'
@@ -31,7 +39,7 @@ listen = "127.0.0.1:{api}"
 [admin]
 listen = "127.0.0.1:{admin}"
 [store]
-url = "sqlite:{folder}/passband.db"
+url = "{store}"
 [media]
 url = "file:{folder}/media"
 [callbacks]
@@ -57,6 +65,32 @@ application = "{application}"
 """
 
 
+TABLES = ("recipients", "callbacks", "segments", "parts", "orphans", "history")  # those with rows of messages
+
+
+class Platform(Protocol):
+    """What there is to see, from outside, of one installation, or of several that share a store."""
+
+    @property
+    def api(self) -> str: ...
+
+    @property
+    def admin(self) -> str: ...
+
+    @property
+    def log(self) -> str: ...
+
+    async def metrics(self) -> dict[str, float]: ...
+
+    async def found(self) -> int: ...
+
+    def rows(self) -> dict[str, int]: ...
+
+    def left_in_files(self, marks: Sequence[str]) -> list[str]: ...
+
+    def left_in_log(self, marks: Iterable[str]) -> list[str]: ...
+
+
 class Installation:
     """Starts, kills and looks at the processes of ``passband serve``, from outside only.
 
@@ -66,13 +100,21 @@ class Installation:
     CALLBACK_SECONDS = 3.0
 
     def __init__(
-        self, folder: Path, endpoint: int, *, workers: int = 1, carrier: str = SIMULATOR, more: str = "", files: int = 0
+        self,
+        folder: Path,
+        endpoint: int,
+        *,
+        workers: int = 1,
+        carrier: str = SIMULATOR,
+        more: str = "",
+        files: int = 0,
+        store: str = "",
     ) -> None:
-        """``files`` is how many files a process may open; 0: as many as this one."""
+        """``files`` is how many files a process may open; 0: as many as this one. ``store`` is a URL; "": SQLite's."""
         self.folder = folder
         self.workers = workers
         self._files = files
-        self._api, self._admin = _free_ports(1), _free_ports(workers)
+        self._api, self._admin = free_ports(1), free_ports(workers)
         self._log = folder.parent / f"{folder.name}.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._file = folder.parent / f"{folder.name}.toml"
@@ -81,6 +123,7 @@ class Installation:
                 api=self._api, admin=self._admin, folder=folder, carrier=carrier, account=ACCOUNT, user=USER,
                 password=PASSWORD, application=APPLICATION, sender=SENDER, sender_too=SENDER_TOO, endpoint=endpoint,
                 callback_seconds=self.CALLBACK_SECONDS, more=more,
+                store=store or f"sqlite:{folder}/passband.db",
             )
         )  # fmt: skip
 
@@ -133,6 +176,10 @@ class Installation:
     def process(self) -> subprocess.Popen[bytes]:
         assert self._process is not None, "it was not started"
         return self._process
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     @property
     def nodes(self) -> list[psutil.Process]:
@@ -206,7 +253,7 @@ class Installation:
         with contextlib.closing(apsw.Connection(str(self.database), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
             counts = {
                 table: int(str(connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0]))
-                for table in ("recipients", "callbacks", "segments", "parts", "orphans", "history")
+                for table in TABLES
             }
         return {table: count for table, count in counts.items() if count}
 
@@ -244,7 +291,7 @@ async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
     return False
 
 
-def _free_ports(count: int) -> int:
+def free_ports(count: int) -> int:
     """Return the first of so many ports in a row that nobody listens on.
 
     They stay the same when a node restarts, so they are below those that systems give to outgoing connections: one of

@@ -68,6 +68,8 @@ class Ledger:
     inbound_uncertain: set[str] = field(default_factory=set)
     told: list[Told] = field(default_factory=list)
     disturbances: list[Disturbance] = field(default_factory=list)
+    # A commit whose connection was lost may have been made: then an answer of 5xx leaves it open whether it was kept.
+    unsure: bool = False
 
     def note_events(self, body: list[dict[str, Any]], now: float) -> list[Told]:
         """Note what a callback says."""

@@ -41,7 +41,7 @@ async def hanging_endpoint() -> AsyncIterator[int]:
         server.close()
 
 
-async def callback_latency(play: Play, installation: Installation, posts: int = 300) -> Latency:
+async def callback_latency(play: Play, installation: Installation, posts: int = 200) -> Latency:
     """From the POST to the last event of each message, in seconds."""
     posted: dict[str, float] = {}
     first = len(play.ledger.told)

@@ -42,16 +42,19 @@ class SizeLimit:
         installation.limit_file_size(resource.RLIM_INFINITY)
 
 
-@pytest.fixture(params=["small disk", "size limit"])
+@pytest.fixture(params=["full", pytest.param("size limit", marks=pytest.mark.soak)])
 def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SmallDisk | SizeLimit]:
+    """A small disk where one can be mounted, which only root may; else a limit, which the soak tests always take."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    if request.param == "size limit":
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={SMALL}m", "passband-test", str(folder)]
+    if (
+        request.param == "size limit"
+        or not shutil.which("mount")
+        or subprocess.run(mount, capture_output=True, check=False).returncode
+    ):
         yield SizeLimit(folder)
         return
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={SMALL}m", "passband-test", str(folder)]
-    if not shutil.which("mount") or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("only root may mount a file system")
     try:
         yield SmallDisk(folder)
     finally:

@@ -90,7 +90,7 @@ async def endless_headers(installation: Installation) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def latency(play: Play, installation: Installation, posts: int = 300) -> Latency:
+async def latency(play: Play, installation: Installation, posts: int = 200) -> Latency:
     """How long a client waits for its 202 that posts one message after the other, and connects anew for every tenth."""
     seconds = []
     for _ in range(posts // 10):
@@ -106,7 +106,7 @@ async def latency(play: Play, installation: Installation, posts: int = 300) -> L
 @pytest.mark.slow
 @pytest.mark.parametrize("attack", [idle, dawdling, endless_headers])
 async def test_another_client_is_answered_as_before(make_play: MakePlay, attack: Attack) -> None:
-    play = make_play(crashes=False, manners=Manners(0, 0, 0, 0))
+    play = make_play(crashes=False, plain=True, manners=Manners(0, 0, 0, 0))
     async with play.running(files=IDLE + 1000) as installation:
         before = await latency(play, installation)
         async with attack(installation):
