@@ -78,6 +78,7 @@ async def measure(row: Row, connections: int, delay: float) -> None:
 
 
 def table_of(rows: list[Row]) -> Table:
+    """Return the measurements as a table, with the ratios to the first row."""
     first = rows[0]
     caption = (
         "processor: the gateway's own time for each message, all its processes; ratios: how much better Passband is.\n"

@@ -106,6 +106,7 @@ async def life(store: Store, births: Everything, rows: int, batch: int, clients:
 
 
 async def main(urls: Sequence[str], rows: int, batch: int, clients: int) -> None:
+    """Measure each store twice, and print what every step costs."""
     for url in urls:
         births = Everything()
         store = open_store(url, rules(), births)

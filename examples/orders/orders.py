@@ -79,6 +79,7 @@ def create_app(base_url: str = "http://127.0.0.1:8080/api/v2", user: str = "demo
 
     @app.post("/events/received")
     def receive(events: list[dict[str, Any]]) -> Response:
+        """Take what customers write: a number asks for that order, a picture is a complaint."""
         for event in events:
             message = event["message"]
             theirs = [s for s in shipments.values() if s.order.customer == message["from"]]

@@ -185,6 +185,10 @@ class Provisioner:
         return await self._change(key, decide)
 
     async def remove(self, account: str, kind: str, name: str, *, leave_file: bool) -> None:
+        """Take an entry away, the file's too, or only what was set over it (``leave_file``); durable on return.
+
+        Raises NotThere, Taken, StoreUnavailable.
+        """
         key = Key(account, kind, name)
 
         def decide() -> tuple[str | None, None]:

@@ -275,9 +275,9 @@ class Installation:
 
 @contextlib.asynccontextmanager
 async def installed(installation: Installation) -> AsyncIterator[Installation]:
-    """Start an installation, and end whatever is left of it."""
-    await installation.start()
+    """Start an installation, and end whatever is left of it, also of one that was never ready."""
     try:
+        await installation.start()
         yield installation
     finally:
         if installation.process.poll() is None:

@@ -39,6 +39,7 @@ class _Media:
         self._limit = limit
 
     async def put(self, account: Account, rest: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Store a file as it comes in; it is durable before 204 (HTTP API, section 4.1). Raises MediaTooLarge."""
         name = name_from_path(rest)
         announced = header(scope, b"content-length")
         if announced is not None and int(announced) > self._limit:
@@ -59,6 +60,7 @@ class _Media:
         await _no_content(send)
 
     async def get(self, account: Account, rest: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send a file, or the range of it that was asked for. Raises MediaNotFound before anything is sent."""
         name = name_from_path(rest)
         first, last = _range(header(scope, b"range"))
         try:
@@ -83,6 +85,7 @@ class _Media:
         await send({"type": "http.response.body", "body": b""})
 
     async def list(self, account: Account, rest: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send a page of the account's files, and where the next one begins (HTTP API, section 4)."""
         after = _after(header(scope, b"continuation-token"))
         found = await self._store.list(account.id, after, PAGE_ITEMS + 1, self._now())
         items = [

@@ -29,6 +29,7 @@ class Commands(click.Group):
     """Commands whose faults become exit statuses, whichever of them raised it."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; whatever it raises that we know ends with its sentence and its exit status."""
         try:
             return super().invoke(ctx)
         except ConfigurationError as error:

@@ -242,6 +242,7 @@ class PostgresStore:
     # ── nodes ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def beat(self, now: float) -> bool:
+        """See ``Store.beat``; the database's clock counts. Who was out of touch judges nobody else."""
         in_touch = time.monotonic() - self._beaten < OUT_OF_TOUCH_SECONDS
         lives = await self._commit.submit(op.Beat(now)) and not self._adrift
         self._beaten = time.monotonic()

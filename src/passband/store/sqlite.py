@@ -318,6 +318,7 @@ class SqliteStore:
     # ── nodes ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def beat(self, now: float) -> bool:
+        """See ``Store.beat``. A process of this machine that is gone is given up at once, others by their silence."""
         lives = await self._commit.submit(op.Beat(now))
         since, self._beaten = time.monotonic() - self._beaten, time.monotonic()
         if not lives:

@@ -98,6 +98,7 @@ class Mm4Carrier:
             self._blocked = True
 
     async def run(self, report: ReportFunction, wake: Callable[[], None]) -> None:
+        """Send and receive until cancelled; what is under way is finished then. Obeys ``Carrier``."""
         self._report = report
         self._wake = wake
         self._stopping.clear()

@@ -116,6 +116,7 @@ class SmppCarrier:
         return sum(max(0, min(bind.room, window - bind.session.pending)) for bind in self._bound)
 
     def submit(self, submissions: Sequence[Submission]) -> None:
+        """Queue the segments of these, write what the windows take; outcomes are reported later. Obeys ``Carrier``."""
         now = self._clock.now()
         outbound, queue = self._outbound, self._queue
         for submission in submissions:
@@ -315,6 +316,7 @@ class SmppCarrier:
     # ── running ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def run(self, report: ReportFunction, wake: Callable[[], None]) -> None:
+        """Keep the links of the held slots up until cancelled; then unbind in good order. Obeys ``Carrier``."""
         self._stopping = False
         self._wake = wake
         self._reports.start(report)
