@@ -16,7 +16,7 @@ run: $(STAMP)  ## start the developers' edition (passband dev)
 	@$(BIN)/passband dev
 
 test: check  ## lint, types and all tests
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 check: $(STAMP)  ## lint and types only
 	$(BIN)/ruff check .
@@ -31,7 +31,7 @@ bench: $(STAMP)  ## the whole path under load on this machine, as a table
 	$(BIN)/passband bench
 
 soak: $(STAMP)  ## hundreds of kill -9 under load, with an outside ledger
-	$(BIN)/python -m pytest -n 0 -s -v -m soak tests/system
+	$(BIN)/python -m pytest -n 0 -s -v -m soak tests
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -45,7 +45,7 @@ def test_a_project_finds_it_and_is_told_what_happened_when_a_test_fails(tmp_path
     # Other plugins of this machine import much, and are not what is looked at.
     others = [f"-p{name}" for name in ("no:asyncio", "no:xdist", "no:hypothesispytest", "no:schemathesis", "no:anyio")]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *others, str(tmp_path)],
+        [sys.executable, "-m", "pytest", "-q", "-rN", "-p", "no:cacheprovider", *others, str(tmp_path)],
         capture_output=True,
         text=True,
         timeout=60,
