@@ -66,7 +66,8 @@ class _Told:
     """What is known of the message: what ``--json`` prints, one document with the same keys whatever happened.
 
     ``status`` and ``answer`` are those of the POST. ``over`` is None unless the end was waited for; ``recipients``
-    have a ``status`` then, as the search shows it (None: over, and how it ended is in the last event).
+    have a ``status`` then, as the search shows it or the developers' edition remembers it (None: over, and how it ended
+    is in the last event).
     """
 
     def __init__(self) -> None:
@@ -146,10 +147,20 @@ class _Api:
         headers = {"Authorization": f"Basic {credentials}", "Content-Type": "application/json; charset=utf-8"}
         self._site = Site(options.url, headers, example="http://127.0.0.1:8080/api/v2")
         self._path = f"/users/{quote(options.account, safe='')}/messages"
+        self._beside = Site(options.url.rstrip("/").removesuffix("/api/v2"), {}, example=options.url)
 
     def request(self, method: str, query: Mapping[str, str] | None = None, body: object = None) -> Answer:
         """Return the answer to one request. Raises Unreachable where there is none."""
         return self._site.ask(method, self._path, query, body)
+
+    def remembered(self, message_id: str) -> list[Mapping[str, Any]]:
+        """Return how recipients ended, where the developers' edition is at this address: it remembers that."""
+        try:
+            answer = self._beside.ask("GET", f"/admin/messages/{quote(message_id, safe='')}")
+        except Unreachable:
+            return []
+        known = answer.body.get("recipients") if isinstance(answer.body, dict) else None
+        return known if answer.status == HTTPStatus.OK and isinstance(known, list) else []
 
 
 # ── what is shown ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -202,8 +213,9 @@ class _Wait:
     """Follows one message through the search.
 
     A recipient is found while it waits, is sent, and while its last event waits for the application's 2xx; after that
-    only where the platform keeps a history. Gone without a word therefore means: it has ended, and the application was
-    told how, or has nowhere to be told. More cannot be known from outside, and more is not claimed.
+    only where the platform keeps a history, or is the developers' edition. Gone without a word elsewhere means: it has
+    ended, and the application was told how, or has nowhere to be told. More cannot be known from outside, and more is
+    not claimed.
     """
 
     def __init__(
@@ -239,6 +251,8 @@ class _Wait:
                 wait = POLL_SECONDS
                 found = {item["destinationTn"]: item for item in answer.body["messages"]}
                 over = self._look(found)
+                if over:
+                    self._look_back(message_id, found)
                 self._told.recipients = [self._view(number, found) for number in dict.fromkeys(self._options.to)]
                 if over:
                     self._told.over = True
@@ -267,6 +281,15 @@ class _Wait:
                     line.append(f"  {known.meaning}", "dim")
             self._console.print(line, soft_wrap=True)
         return all(item["messageStatus"] in _ENDED for item in found.values())
+
+    def _look_back(self, message_id: str, found: Mapping[str, Mapping[str, Any]]) -> None:
+        """Show how those ended that are gone from the search, where that is known."""
+        if all(number in found or self._seen.get(number) in _ENDED for number in self._options.to):
+            return
+        for one in self._api.remembered(message_id):
+            status = str(one.get("result")).upper()
+            if status in _ENDED and one.get("to") not in found:
+                self._look({str(one["to"]): {"messageStatus": status, "errorCode": one.get("errorCode") or 0}})
 
     def _view(self, number: str, found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """Return a recipient as ``--json`` shows it."""
