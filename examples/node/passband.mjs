@@ -5,9 +5,9 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
 export class Passband {
-  // `callbackUrl` is where the application takes its events. Port 0 is any free one; the line `base URL` tells which.
+  // `callbackUrl` is where the application takes its events. Port 0 is any free one; its first line of output tells which.
   static async start({ callbackUrl, command = process.env.PASSBAND ?? 'passband' }) {
-    const child = spawn(command, ['dev', '--port', '0', '--callback-url', callbackUrl], {
+    const child = spawn(command, ['dev', '--port', '0', '--json', '--callback-url', callbackUrl], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const failed = new Promise((_, reject) => {
@@ -16,12 +16,7 @@ export class Passband {
     });
     failed.catch(() => {}); // it ends some day; that is a failure only before it is ready
     const lines = createInterface({ input: child.stdout });
-    const ready = new Promise((resolve) => {
-      lines.on('line', (line) => {
-        const found = line.match(/^base URL +(\S+)\/api\/v2/);
-        if (found) resolve(found[1]);
-      });
-    });
+    const ready = new Promise((resolve) => lines.once('line', (line) => resolve(JSON.parse(line))));
     try {
       return new Passband(child, await Promise.race([ready, failed]));
     } catch (error) {
@@ -30,8 +25,8 @@ export class Passband {
     }
   }
 
-  constructor(child, url) {
-    Object.assign(this, { child, url, baseUrl: `${url}/api/v2`, account: '5500123', number: '+19195550117' });
+  constructor(child, { baseUrl, account, numbers }) {
+    Object.assign(this, { child, url: baseUrl.replace('/api/v2', ''), baseUrl, account, number: numbers[0] });
   }
 
   async ask(method, path, body) {

@@ -15,10 +15,15 @@ from passband.service import Node
 from passband.workers import run_node
 
 
-async def run_dev(settings: Settings, *, temporary: bool) -> int:
-    """Run the developers' edition until SIGTERM or SIGINT; return the exit status. Temporary data go with it."""
+async def run_dev(settings: Settings, *, temporary: bool, as_json: bool = False) -> int:
+    """Run the developers' edition until SIGTERM or SIGINT; return the exit status. Temporary data go with it.
+
+    Once it accepts messages it says on standard output what one needs to know; with ``as_json`` as one JSON document in
+    one line, for programs.
+    """
+    say = _describe if as_json else _welcome
     try:
-        return await run_node(settings, developers=True, started=lambda node: _welcome(settings, node))
+        return await run_node(settings, developers=True, started=lambda node: say(settings, node))
     finally:
         if temporary:
             shutil.rmtree(_folder(settings), ignore_errors=True)
@@ -51,14 +56,37 @@ def _folder(settings: Settings) -> Path:
     return Path(settings.store.url.removeprefix("sqlite:")).parent
 
 
+def _base(node: Node) -> str:
+    host, port = node.addresses[0]
+    return f"http://{host}:{port}"
+
+
+def _describe(settings: Settings, node: Node) -> None:
+    account = settings.accounts[0]
+    application = account.applications[0]
+    base = _base(node)
+    known = {
+        "version": __version__,
+        "baseUrl": f"{base}/api/v2",
+        "account": account.id,
+        "user": account.users[0].name,
+        "password": str(account.users[0].password),
+        "application": application.id,
+        "numbers": [number.number for number in account.numbers],
+        "callbackUrl": application.callback_url,
+        "console": f"{base}/",
+        "data": str(_folder(settings)),
+    }
+    print(json.dumps(known), flush=True)
+
+
 def _welcome(settings: Settings, node: Node) -> None:
     """Print base URL, credentials, application, numbers, and a command that works when pasted."""
     console = Console(highlight=False, soft_wrap=True)
     account = settings.accounts[0]
     user = account.users[0]
     application = account.applications[0]
-    host, port = node.addresses[0]
-    base = f"http://{host}:{port}"
+    base = _base(node)
     table = Table.grid(padding=(0, 2))
     for name, value in (
         ("base URL", f"{base}/api/v2"),

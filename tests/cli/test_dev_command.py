@@ -1,5 +1,6 @@
 """``passband dev`` and ``passband send``, as a developer meets them first."""
 
+import json
 import re
 import shlex
 import signal
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import real_parts
-from cli.processes import OURS, THEIRS, Dev, Listen, ask, reserved_port, run
+from cli.processes import OURS, PASSBAND, THEIRS, Dev, Listen, ask, reserved_port, run
 from passband.config import developers
 
 pytestmark = pytest.mark.slow
@@ -106,6 +107,23 @@ def test_wrong_values_are_told_all_at_once_and_exit_with_2() -> None:
     for path in ("accounts[0].numbers[0].number", "accounts[0].applications[0].callback_url", "accounts[0].id"):
         assert path in ended.err
     assert "3 faults" in ended.err
+
+
+def test_it_tells_programs_where_it_is_and_who_they_are() -> None:
+    command = [*PASSBAND, "dev", "--port", "0", "--json", "--number", "+19195550188"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            told = json.loads(process.stdout.readline())
+            state = ask(told["baseUrl"].removesuffix("/api/v2") + "/admin/state").json
+        finally:
+            process.terminate()
+    assert process.returncode == 0
+    assert state["edition"] == "developers"
+    assert (told["account"], told["user"], told["password"]) == ("5500123", "demo", "demo")
+    assert told["numbers"] == ["+19195550188"]
+    assert told["callbackUrl"].endswith("/inbox")
+    assert not Path(told["data"]).exists(), "temporary data go with it"
 
 
 # ── send ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

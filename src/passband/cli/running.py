@@ -44,10 +44,11 @@ from passband.config import developers
 @click.option("--smpp", metavar="HOST:PORT", help="Use this SMSC instead of the simulated carrier.")
 @click.option("--smpp-system-id", default="passband", show_default=True, help="User name of the bind there.")
 @click.option("--smpp-password", default="", help="Password of the bind there.  [default: none]")
+@options.as_json
 def dev(
     port: int, data: Path | None, account: str, user: str, password: str, application: str, numbers: tuple[str, ...],
     callback_url: str | None, history: int, rate: float | None, smpp: str | None, smpp_system_id: str,
-    smpp_password: str,
+    smpp_password: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Everything on one port of the loopback, for developers.
 
@@ -58,6 +59,8 @@ def dev(
     Example, in two terminals:
       passband listen
       passband dev --callback-url http://127.0.0.1:8090/
+    Another, for a program that waits for the line:
+      passband dev --port 0 --json
     """
     from passband.dev import free_port, inbox_url, run_dev
 
@@ -75,7 +78,7 @@ def dev(
         rate=rate,
         smpp=developers.SmppPeer(smpp, smpp_system_id, smpp_password) if smpp is not None else None,
     )
-    ending.run(run_dev(settings, temporary=data is None))
+    ending.run(run_dev(settings, temporary=data is None, as_json=as_json))
 
 
 @click.command()
