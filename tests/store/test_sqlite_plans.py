@@ -55,9 +55,13 @@ WALKS = {  # what must go through an index alone, in its order, so that a limit 
     "lease_callbacks": "USING COVERING INDEX callbacks_free",
     "lease_untried_callbacks": "USING INDEX callbacks_free",
     "hurry_endpoint": "USING INDEX callbacks_free",
-    "next_line": "USING COVERING INDEX recipients_free",
+    "next_high": "USING COVERING INDEX recipients_free",
+    "next_account": "USING COVERING INDEX recipients_free",
+    "next_carrier": "USING COVERING INDEX recipients_free",
     "due_in_line": "USING COVERING INDEX recipients_free",
-    "next_endpoint": "USING COVERING INDEX callbacks_free",
+    "next_direction": "USING COVERING INDEX callbacks_free",
+    "next_application": "USING COVERING INDEX callbacks_free",
+    "next_owner": "USING COVERING INDEX callbacks_free",
     "expire_callbacks": "USING COVERING INDEX callbacks_expire",
 }
 

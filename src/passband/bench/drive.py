@@ -28,6 +28,7 @@ class Driver:
         self._left = plan.count
         self._sent_at: dict[bytes, float] = {}
         self._seen_at: dict[bytes, float] = {}
+        self._told = 0  # of what was accepted; a backlog may have callbacks of its own
         self._repeated = 0
         self._refused = 0
         self._latencies: list[float] = []
@@ -108,6 +109,7 @@ class Driver:
     def _answered(self, status: int, id_: bytes, sent: float, now: float) -> None:
         if status == 202:
             self._sent_at[id_] = sent
+            self._told += id_ in self._seen_at
             self._latencies.append(now - sent)
         else:
             self._refused += 1
@@ -123,10 +125,11 @@ class Driver:
             self._repeated += 1
             return
         self._seen_at[id_] = now
+        self._told += id_ in self._sent_at
         self._check()
 
     def _check(self) -> None:
-        if self._all_accepted.is_set() and len(self._seen_at) >= len(self._sent_at):
+        if self._all_accepted.is_set() and self._told == len(self._sent_at):
             self._done.set()
 
     def _played(self) -> Played:
@@ -135,7 +138,7 @@ class Driver:
         return Played(
             accepted=len(self._sent_at),
             refused=self._refused,
-            told=len(self._seen_at),
+            told=self._told,
             repeated=self._repeated,
             accept_seconds=self._last - self._first,
             total_seconds=end - self._first,

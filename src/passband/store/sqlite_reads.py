@@ -71,21 +71,29 @@ class Reads:
     def lines(self, now: float) -> list[Line]:
         """Skip from line to line through the index of free recipients: the cost grows with the lines only."""
         lines = []
-        at = ("", "", -1)
-        while rows := self._fetch(Q["next_line"], at):
-            at = carrier, account, high = rows[0]
+        at: Row = ("", "", -1)
+        while found := self._next(("next_high", "next_account", "next_carrier"), at):
+            at = carrier, account, high = found
             if self._fetch(Q["due_in_line"], (carrier, account, high, now)):
                 lines.append(Line(carrier, account, high == 1))
         return lines
 
     def endpoints(self) -> list[tuple[str, str, str, float]]:
         """Skip from endpoint to endpoint through the index of free callbacks."""
-        found = []
-        at = ("", "", "")
-        while rows := self._fetch(Q["next_endpoint"], at):
-            found.append(rows[0])
-            at = rows[0][:3]
-        return found
+        endpoints = []
+        at: Row = ("", "", "")
+        while found := self._next(("next_direction", "next_application", "next_owner"), at):
+            endpoints.append(found)
+            at = found[:3]
+        return endpoints
+
+    def _next(self, statements: Sequence[str], at: Row) -> Row | None:
+        """Return the first row after ``at``: the first statement compares all of its columns, each other one fewer."""
+        for place, statement in enumerate(statements):
+            rows: list[Row] = self._fetch(Q[statement], at[: len(at) - place])
+            if rows:
+                return rows[0]
+        return None
 
     def overdue(self, now: float, receipts_over: float, retries_over: float) -> tuple[list[Key], list[Key]]:
         """Return the keys of recipients whose receipts, and whose retries, are over: those created before these."""

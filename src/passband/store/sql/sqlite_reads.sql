@@ -9,19 +9,37 @@ SELECT account, id, n FROM recipients WHERE node = ? AND state = 0 LIMIT ?
 -- name: held_callbacks
 SELECT account, id, n, slot FROM callbacks WHERE node = ? LIMIT ?
 
--- name: next_line
--- One step of a skip scan over (carrier, account, high) of free recipients.
-SELECT carrier, account, high FROM recipients WHERE node = 0 AND state = 0 AND (carrier, account, high) > (?, ?, ?)
-ORDER BY carrier, account, high LIMIT 1
+-- name: next_high
+-- The next line of free recipients with the same carrier and account; then of the same carrier; then of any. Three
+-- statements, because one that compares all three columns at once walks through the whole line that it is to leave.
+SELECT carrier, account, high FROM recipients
+WHERE node = 0 AND state = 0 AND carrier = ?1 AND account = ?2 AND high > ?3 ORDER BY high LIMIT 1
+
+-- name: next_account
+SELECT carrier, account, high FROM recipients
+WHERE node = 0 AND state = 0 AND carrier = ?1 AND account > ?2 ORDER BY account, high LIMIT 1
+
+-- name: next_carrier
+SELECT carrier, account, high FROM recipients
+WHERE node = 0 AND state = 0 AND carrier > ?1 ORDER BY carrier, account, high LIMIT 1
 
 -- name: due_in_line
 SELECT 1 FROM recipients
 WHERE node = 0 AND state = 0 AND carrier = ? AND account = ? AND high = ? AND due_at <= ? LIMIT 1
 
--- name: next_endpoint
--- One step of a skip scan over the endpoints of free callbacks, each with its earliest due moment.
-SELECT account, application, direction, due_at FROM callbacks WHERE node = 0
-AND (account, application, direction) > (?, ?, ?) ORDER BY account, application, direction, due_at LIMIT 1
+-- name: next_direction
+-- The next endpoint of free callbacks, with its earliest due moment: of the same account and application; then of the
+-- same account; then of any.
+SELECT account, application, direction, due_at FROM callbacks
+WHERE node = 0 AND account = ?1 AND application = ?2 AND direction > ?3 ORDER BY direction, due_at LIMIT 1
+
+-- name: next_application
+SELECT account, application, direction, due_at FROM callbacks
+WHERE node = 0 AND account = ?1 AND application > ?2 ORDER BY application, direction, due_at LIMIT 1
+
+-- name: next_owner
+SELECT account, application, direction, due_at FROM callbacks
+WHERE node = 0 AND account > ?1 ORDER BY account, application, direction, due_at LIMIT 1
 
 -- name: overdue_receipts
 -- Handed recipients of one account whose receipts did not come. Only identifiers older than the shortest window are
