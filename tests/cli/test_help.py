@@ -47,7 +47,7 @@ def test_every_command_explains_itself_and_each_of_its_options_with_an_example(
             assert option.help, f"{option.opts[0]} says nothing"
 
 
-JSON_LESS = {"dev", "serve", "completion", "fault"}  # they run until told to end, print a script, are a group
+JSON_LESS = {"serve", "completion", "fault"}  # it runs until told to end, prints a script, is a group
 
 
 @pytest.mark.parametrize(("words", "command"), EVERY, ids=[" ".join(words) for words, _ in EVERY])
