@@ -16,8 +16,6 @@ MOST = 100 * 1024 * 1024  # of the whole process, its 35 MB at rest included
 CONTENT = bytes(range(256)) * (MAX_OCTETS // 256)
 MEDIA = f"/api/v2/users/{ACCOUNT}/media"
 
-pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])  # this side's alone; the server is always on uvloop
-
 
 class Server:
     """The listener in a process of its own, so that its memory is nobody else's."""

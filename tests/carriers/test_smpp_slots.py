@@ -118,3 +118,4 @@ async def test_receipts_may_arrive_at_another_node_than_the_one_that_submitted(c
             await cluster.until(lambda: len(second.callbacks) == 5)
             cluster.smsc.inbound("+14085550142", SENDER, "thanks")
             await cluster.until(lambda: len(second.callbacks) == 6)
+            assert not first.callbacks, "all of it came in at the second"

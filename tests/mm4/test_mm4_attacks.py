@@ -151,8 +151,8 @@ def test_no_header_makes_reading_slow(name: bytes, value: bytes) -> None:
 def test_no_header_of_many_parts_makes_reading_slow(value: bytes) -> None:
     headers = b'Content-Type: image/gif; name="' + value + b"\r\nContent-Location: " + value[:1_000]
     started = time.process_time()
-    parse(MIXED + (b"--b\r\n" + headers + b"\r\n\r\nx\r\n") * (MAX_PARTS // 4))
-    assert time.process_time() - started < SECONDS / 4
+    parse(MIXED + (b"--b\r\n" + headers + b"\r\n\r\nx\r\n") * MAX_PARTS)
+    assert time.process_time() - started < SECONDS
 
 
 @pytest.mark.parametrize(
