@@ -20,8 +20,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from passband.domain.errors import FieldFault, InvalidRequest
-from passband.domain.event import Callback, EventKind
-from passband.domain.message import Direction, Message, NewMessage, Priority
+from passband.domain.event import FAILED, Callback, EventKind
+from passband.domain.message import IN, Direction, Message, NewMessage, Priority
 from passband.domain.number import is_recipient, is_sender
 
 MAX_BODY_OCTETS = 1024 * 1024
@@ -101,7 +101,8 @@ _KEYS = tuple(field.encode_name for field in msgspec.structs.fields(_Request))
 _QUOTED_KEYS = tuple(f'"{key}"'.encode() for key in _KEYS)
 _ESCAPED_LETTER = re.compile(rb"\\u00[4-7]").search
 _SURROGATE = re.compile("[\ud800-\udfff]").search
-_PRIORITIES = {None: None, "default": Priority.DEFAULT, "high": Priority.HIGH}
+_DEFAULT = Priority.DEFAULT
+_PRIORITIES = {None: None, "default": _DEFAULT, "high": Priority.HIGH}
 
 # Absolute, http or https, with a host. Blanks, control characters and back-slashes make it invalid: what follows them
 # is read differently by different programs.
@@ -369,8 +370,8 @@ def event_body(callback: Callback, *, omit_default_priority: bool = False) -> by
     message = callback.message
     owner, text = message.sender, ""
     tag: str | UnsetType = message.tag or ""
-    priority: Priority | UnsetType = message.priority or (UNSET if omit_default_priority else Priority.DEFAULT)
-    if message.direction is Direction.IN:
+    priority: Priority | UnsetType = message.priority or (UNSET if omit_default_priority else _DEFAULT)
+    if message.direction is IN:
         owner, text = callback.number, message.text
         tag = priority = UNSET
     event = _Event(
@@ -392,7 +393,7 @@ def event_body(callback: Callback, *, omit_default_priority: bool = False) -> by
             tag,
             priority,
         ),
-        callback.code if callback.kind is EventKind.FAILED else UNSET,
+        callback.code if callback.kind is FAILED else UNSET,
     )
     return _encode((event,))
 

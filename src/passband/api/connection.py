@@ -15,7 +15,7 @@ import httptools
 
 from passband.api.asgi import Scope
 from passband.api.exchange import Exchange
-from passband.api.limits import Phase
+from passband.api.limits import BODY, BUSY, CLOSING, HEAD, IDLE, STALLED
 
 if TYPE_CHECKING:
     from passband.api.server import Listener
@@ -68,7 +68,7 @@ class Connection(asyncio.Protocol):
         self._scheme = "http"
         self._server: tuple[str, int] | None = None
         self.deadline = math.inf
-        self.phase = Phase.BUSY
+        self.phase = BUSY
         self._in_head = False
         self._octets = 0
         self._url = b""
@@ -303,7 +303,7 @@ class Connection(asyncio.Protocol):
         exchange.task = self._listener.loop.create_task(exchange.run(self._listener.app))
 
     def _next(self) -> None:
-        if self.phase is Phase.CLOSING:
+        if self.phase is CLOSING:
             return
         if self._queue and not self.stalled:
             self._start(self._queue.pop(0))
@@ -317,36 +317,36 @@ class Connection(asyncio.Protocol):
     def _settle(self) -> None:
         """Find out what is waited for now; the deadline moves only when that changes."""
         limits = self._limits
-        if self.phase is Phase.CLOSING:
+        if self.phase is CLOSING:
             return
         if self.stalled:
-            phase, seconds = Phase.STALLED, limits.write_seconds
+            phase, seconds = STALLED, limits.write_seconds
         elif self._paused or self._deaf:
-            phase, seconds = Phase.BUSY, math.inf
+            phase, seconds = BUSY, math.inf
         elif self._in_head:
-            phase, seconds = Phase.HEAD, limits.head_seconds
+            phase, seconds = HEAD, limits.head_seconds
         elif self._incoming is not None:
-            phase, seconds = Phase.BODY, limits.body_seconds
+            phase, seconds = BODY, limits.body_seconds
         elif self._current is not None:
-            phase, seconds = Phase.BUSY, math.inf
+            phase, seconds = BUSY, math.inf
         else:
-            phase, seconds = Phase.IDLE, limits.idle_seconds
+            phase, seconds = IDLE, limits.idle_seconds
         if phase is self.phase:
             return
-        if self.phase is Phase.IDLE:
+        if self.phase is IDLE:
             self._listener.idle.pop(self, None)
-        elif self.phase is not Phase.BUSY:
+        elif self.phase is not BUSY:
             self._listener.timed.discard(self)
-        if phase is Phase.IDLE:
+        if phase is IDLE:
             self._listener.idle[self] = None
-        elif phase is not Phase.BUSY:
+        elif phase is not BUSY:
             self._listener.timed.add(self)
         self.phase = phase
         self.deadline = self._listener.now + seconds
 
     def expire(self) -> None:
         """Do what is due when the deadline has passed."""
-        if self.phase in (Phase.HEAD, Phase.BODY):
+        if self.phase in (HEAD, BODY):
             self._refuse(408)
         else:
             self.drop()
@@ -374,7 +374,7 @@ class Connection(asyncio.Protocol):
         self._listener.timed.add(self)
         unread = self._incoming is not None or self._in_head or self._paused or self._refusal
         self._deaf = True
-        self.phase = Phase.CLOSING
+        self.phase = CLOSING
         self.deadline = self._listener.now + (self._limits.linger_seconds if unread else self._limits.write_seconds)
         for exchange in self._queue:
             exchange.lose()

@@ -1,7 +1,7 @@
 """What a client of the HTTP server may send, how much and how slowly; and what a connection waits for meanwhile."""
 
 import enum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class Limits(NamedTuple):
@@ -32,3 +32,12 @@ class Phase(enum.Enum):
     BUSY = enum.auto()
     STALLED = enum.auto()
     CLOSING = enum.auto()
+
+
+# For ``connection``, on the path of every message; see ``domain.message`` for why members have names of their own.
+IDLE: Final = Phase.IDLE
+HEAD: Final = Phase.HEAD
+BODY: Final = Phase.BODY
+BUSY: Final = Phase.BUSY
+STALLED: Final = Phase.STALLED
+CLOSING: Final = Phase.CLOSING

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from passband.domain.event import EventKind
-from passband.domain.message import Direction, Kind
+from passband.domain.event import SENDING, EventKind
+from passband.domain.message import IN, MMS, Direction, Kind
 
 
 class BasicCredentials(msgspec.Struct, frozen=True):
@@ -50,10 +50,10 @@ class Application(msgspec.Struct, frozen=True):
     omit_default_priority: bool = False
 
     def url(self, direction: Direction) -> str | None:
-        return self.inbound_url if direction is Direction.IN else self.outbound_url
+        return self.inbound_url if direction is IN else self.outbound_url
 
     def credentials(self, direction: Direction) -> BasicCredentials | None:
-        return self.inbound_credentials if direction is Direction.IN else self.outbound_credentials
+        return self.inbound_credentials if direction is IN else self.outbound_credentials
 
 
 class Number(msgspec.Struct, frozen=True):
@@ -90,7 +90,7 @@ class Account(msgspec.Struct, frozen=True):
         """Tell whether the application is told of outbound events of this kind (Callbacks, section 7)."""
         if application.requested is not None:
             return kind in application.requested
-        return kind.terminal or (kind is EventKind.SENDING and message_kind is Kind.MMS and self.mms_receipts)
+        return kind.terminal or (kind is SENDING and message_kind is MMS and self.mms_receipts)
 
 
 class Directory:

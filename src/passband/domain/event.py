@@ -5,11 +5,12 @@ that event together with what is known of telling it; it lives until the endpoin
 """
 
 import enum
+from typing import Final
 
 import msgspec
 
 from passband.domain.error_codes import name_of
-from passband.domain.message import Direction, Kind, Message
+from passband.domain.message import MMS, Direction, Message
 
 
 class EventKind(enum.StrEnum):
@@ -23,13 +24,19 @@ class EventKind(enum.StrEnum):
 
     @property
     def terminal(self) -> bool:
-        return self in (EventKind.DELIVERED, EventKind.FAILED)
+        return self is DELIVERED or self is FAILED
 
     @property
     def final(self) -> bool:
         """Whether nothing is told of the recipient after this."""
-        return self.terminal or self is EventKind.RECEIVED
+        return self.terminal or self is RECEIVED
 
+
+# See ``domain.message`` for why members have names of their own.
+RECEIVED: Final = EventKind.RECEIVED
+SENDING: Final = EventKind.SENDING
+DELIVERED: Final = EventKind.DELIVERED
+FAILED: Final = EventKind.FAILED
 
 # What a recipient can be told once. Both terminal kinds share a slot: the store's key is (account, message, recipient,
 # slot), so that a second terminal event of one recipient cannot even be stored.
@@ -76,9 +83,9 @@ class Callback(msgspec.Struct, frozen=True, gc=False):
     @property
     def description(self) -> str:
         """The informative text of the event (Callbacks, section 5)."""
-        if self.kind is EventKind.FAILED:
+        if self.kind is FAILED:
             return name_of(self.code)
-        if self.kind is EventKind.DELIVERED and self.message.kind is Kind.MMS and not self.receipted:
+        if self.kind is DELIVERED and self.message.kind is MMS and not self.receipted:
             return "Message delivered to carrier"
         return _DESCRIPTIONS[self.kind]
 
@@ -113,8 +120,8 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
 
 def status_of(callback: Callback, acknowledged: bool) -> str:
     """Return the search's word for a recipient whose last event this is (HTTP API, section 3.2)."""
-    if callback.kind is EventKind.RECEIVED:
+    if callback.kind is RECEIVED:
         return "ACCEPTED" if acknowledged else "FAILED"
-    if callback.kind is EventKind.FAILED:
+    if callback.kind is FAILED:
         return "UNDELIVERED" if callback.receipted else "FAILED"
     return "DELIVERED"

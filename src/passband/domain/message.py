@@ -7,7 +7,7 @@ its identifier begins with them.
 
 import enum
 from collections.abc import Callable
-from typing import NewType
+from typing import Final, NewType
 
 import msgspec
 
@@ -35,6 +35,15 @@ class Kind(enum.StrEnum):
 
     SMS = "sms"
     MMS = "mms"
+
+
+# On the path of every message members go by names of their own: Python 3.11 looks one up in its Enum by 850
+# instructions, and fifty of them for each message were 6 % of all that the node did.
+IN: Final = Direction.IN
+OUT: Final = Direction.OUT
+HIGH: Final = Priority.HIGH
+SMS: Final = Kind.SMS
+MMS: Final = Kind.MMS
 
 
 # A Struct rather than a dataclass: a frozen dataclass of this size takes 3 µs to make, this 0.3 µs, and one is made for
@@ -110,7 +119,7 @@ class Recipient(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def high(self) -> bool:
-        return self.message.priority is Priority.HIGH
+        return self.message.priority is HIGH
 
     def __str__(self) -> str:
         return f"{self.message.id}/{self.n} via {self.carrier} attempts={self.attempts}"
@@ -121,7 +130,6 @@ _DIGITS = "234567abcdefghijklmnopqrstuvwxyz"
 _RANDOM_BITS = 80
 # Two digits at a time: half the time of one by one, and this is done for every message.
 _PAIRS = [first + second for first in _DIGITS for second in _DIGITS]
-_SHIFTS = range(_RANDOM_BITS - 10, -1, -10)
 
 
 class IdSource:
@@ -135,6 +143,8 @@ class IdSource:
         self._randbits = randbits
         self._millisecond = 0
         self._value = 0
+        self._head_value = -1
+        self._head = ""  # the digits of the time and of the value's upper half, which a millisecond's ids share
 
     def next(self, now: float) -> tuple[MessageId, float]:
         """Return an identifier and the creation time that it begins with, in seconds with whole milliseconds.
@@ -146,8 +156,16 @@ class IdSource:
             self._millisecond = millisecond
             # The topmost bit stays free, so that steps within the millisecond never overflow.
             self._value = self._randbits(_RANDOM_BITS - 1)
+            self._head_value = -1
         else:
             self._value += 1 + self._randbits(40)
-        value, pairs = self._value, _PAIRS
-        random = "".join([pairs[value >> shift & 1023] for shift in _SHIFTS])
-        return MessageId(f"{self._millisecond:013d}{random}"), self._millisecond / 1000
+        value = self._value
+        if value >> 40 != self._head_value:
+            self._head_value = value >> 40
+            self._head = f"{self._millisecond:013d}{_four_pairs(self._head_value)}"
+        return MessageId(self._head + _four_pairs(value)), self._millisecond / 1000
+
+
+def _four_pairs(value: int) -> str:
+    """Return the last 40 bits of a value as eight digits."""
+    return _PAIRS[value >> 30 & 1023] + _PAIRS[value >> 20 & 1023] + _PAIRS[value >> 10 & 1023] + _PAIRS[value & 1023]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from passband.domain.message import Kind, Recipient
+from passband.domain.message import SMS, Kind, Recipient
 
 
 class Deciding(enum.IntEnum):
@@ -85,7 +85,7 @@ class Submission(msgspec.Struct, frozen=True, gc=False):
     def cost(self) -> int:
         """Segments, as pace counts them: a single MMS 1, a group of n uses n (Semantics, section 7)."""
         first = self.recipients[0].message
-        return first.segment_count if first.kind is Kind.SMS else len(self.recipients)
+        return first.segment_count if first.kind is SMS else len(self.recipients)
 
 
 class Receipt(msgspec.Struct, frozen=True, gc=False):
@@ -144,7 +144,7 @@ class Inbound(msgspec.Struct, frozen=True, gc=False):
     sender: str
     to: tuple[str, ...]
     text: str
-    kind: Kind = Kind.SMS
+    kind: Kind = SMS
     segment_count: int = 1
     media: tuple[str, ...] = ()
     ref: str | None = None

@@ -10,13 +10,18 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from passband.domain.account import Account, Application, Directory
-from passband.domain.event import Callback, EventKind
-from passband.domain.message import Direction, Kind, Message, Recipient
+from passband.domain.event import FAILED, RECEIVED, Callback
+from passband.domain.message import IN, SMS, Message, Recipient
 from passband.domain.report import Accepted, Deciding, Deferred, Inbound, Outcome, Part, Rejected
 from passband.domain.schedule import CALLBACK_WINDOW
 from passband.domain.status import Cause, State, follow
 
 RECEIPT_EXPIRED = 9902
+
+# See ``domain.message`` for why members have names of their own.
+_SENDING, _HANDED = State.SENDING, State.HANDED
+_AWAITING, _POSITIVE, _NEGATIVE = Cause.ACCEPTED_AWAITING_RECEIPT, Cause.RECEIPT_POSITIVE, Cause.RECEIPT_NEGATIVE
+_EVERY = Deciding.EVERY
 
 
 class Handed(msgspec.Struct, frozen=True, gc=False):
@@ -25,7 +30,7 @@ class Handed(msgspec.Struct, frozen=True, gc=False):
     refs: tuple[str, ...]
     deadline_at: float
     callbacks: tuple[Callback, ...]
-    deciding: Deciding = Deciding.EVERY
+    deciding: Deciding = _EVERY
     unanswered: int = 0
 
 
@@ -71,7 +76,7 @@ class Rules:
         if isinstance(outcome, Accepted):
             if outcome.receipt_window is None:
                 return Settled(self.tell(recipient, State.SENDING, Cause.ACCEPTED_FOR_GOOD, now))
-            callbacks = self.tell(recipient, State.SENDING, Cause.ACCEPTED_AWAITING_RECEIPT, now)
+            callbacks = self.tell(recipient, _SENDING, _AWAITING, now)
             if outcome.unanswered and recipient.attempts:
                 callbacks = ()  # it comes again at its carrier's wish; message-sent was told the first time
             deadline_at = now + outcome.receipt_window
@@ -102,8 +107,8 @@ class Rules:
 
     def on_receipt(self, recipient: Recipient, code: int, now: float) -> tuple[Callback, ...]:
         """Return who is told that a handed recipient's receipts are decided: 0 delivered, else the failure's code."""
-        cause = Cause.RECEIPT_NEGATIVE if code else Cause.RECEIPT_POSITIVE
-        return self.tell(recipient, State.HANDED, cause, now, code, receipted=True)
+        cause = _NEGATIVE if code else _POSITIVE
+        return self.tell(recipient, _HANDED, cause, now, code, receipted=True)
 
     def on_receipt_window_over(self, recipient: Recipient, now: float) -> tuple[Callback, ...]:
         """Return who is told that nothing came: no receipt, or not even the answer that was owed."""
@@ -123,14 +128,14 @@ class Rules:
         events = follow(state, cause).events
         if not events:
             return ()
-        told = self._told(recipient.message)
         message = recipient.message
-        if message.text:
-            message = msgspec.structs.replace(message, text="")
+        told = self._told(message)
         callbacks = []
         for kind in events:
             wanted = told is not None and told[0].wants(told[1], kind, message.kind)
             if wanted or kind.terminal:
+                if message.text:
+                    message = msgspec.structs.replace(message, text="")
                 callbacks.append(
                     Callback(
                         message=message,
@@ -140,7 +145,7 @@ class Rules:
                         number=recipient.number,
                         at=now,
                         expires_at=now + CALLBACK_WINDOW,
-                        code=code if kind is EventKind.FAILED else 0,
+                        code=code if kind is FAILED else 0,
                         receipted=receipted,
                         carrier=recipient.carrier or None,
                         due_at=now,
@@ -182,7 +187,7 @@ class Rules:
             message = Message(
                 account=ours.account,
                 id=kept.id if kept is not None and first else str(self._new_uuid()),
-                direction=Direction.IN,
+                direction=IN,
                 kind=inbound.kind,
                 application=application.id,
                 created_at=int(now * 1000) / 1000,
@@ -194,13 +199,13 @@ class Rules:
                 tag=inbound.note,
                 priority=None,
                 expires_at=None,
-                segment_count=inbound.segment_count if inbound.kind is Kind.SMS else 1,
+                segment_count=inbound.segment_count if inbound.kind is SMS else 1,
             )
             callbacks.append(
                 Callback(
                     message=message,
                     n=0,
-                    kind=EventKind.RECEIVED,
+                    kind=RECEIVED,
                     application=application.id,
                     number=number,
                     at=now,

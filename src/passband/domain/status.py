@@ -26,7 +26,7 @@ class State(enum.StrEnum):
         return self in (State.DELIVERED, State.FAILED)
 
 
-class Cause(enum.Enum):
+class Cause(enum.StrEnum):  # hashed as text: a plain Enum takes a call of Python for it, twice a message
     """What can happen to a recipient."""
 
     REFUSED_BY_RULE = enum.auto()

@@ -8,7 +8,7 @@ from passband.counts import Counts
 from passband.domain import number as numbers
 from passband.domain.account import Account
 from passband.domain.event import Callback
-from passband.domain.message import Direction, IdSource, Kind, Message, NewMessage, Recipient
+from passband.domain.message import MMS, OUT, SMS, IdSource, Message, NewMessage, Recipient
 from passband.domain.routing import Router
 from passband.domain.rules import Rules
 from passband.domain.segments import count, is_encodable
@@ -83,18 +83,18 @@ class Accept:
             capacity = account.rate * account.queue_seconds
             charges = (Charge(account.id, message.kind, cost * len(recipients), capacity, account.rate),)
         await self._store.accept(recipients, refused, charges)
-        self._counts["accepted", message.kind.value] += 1
+        self._counts["accepted", message.kind] += 1
         for callback in refused:
             self._counts["refused", str(callback.code)] += 1
         return message
 
     def _message(self, account: Account, new: NewMessage, now: float) -> Message:
-        kind = Kind.MMS if new.media or len(new.to) > 1 else Kind.SMS
+        kind = MMS if new.media or len(new.to) > 1 else SMS
         id_, created_at = self._ids.next(now)
         return Message(
             account=account.id,
             id=id_,
-            direction=Direction.OUT,
+            direction=OUT,
             kind=kind,
             application=new.application,
             created_at=created_at,
@@ -106,7 +106,7 @@ class Accept:
             tag=new.tag,
             priority=new.priority,
             expires_at=new.expires_at,
-            segment_count=count(new.text) if kind is Kind.SMS else 1,
+            segment_count=count(new.text) if kind is SMS else 1,
         )
 
     def _refusal(self, account: Account, message: Message) -> int:
@@ -123,7 +123,7 @@ class Accept:
             return 4403
         if not is_encodable(message.text):
             return 4301
-        if message.kind is Kind.MMS:
+        if message.kind is MMS:
             if len(message.media) > MOST_MEDIA:
                 return 4411
             if len(message.to) > 1:

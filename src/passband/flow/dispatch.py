@@ -17,7 +17,7 @@ from passband.carriers import Carrier
 from passband.clock import Clock
 from passband.counts import Counts
 from passband.domain.errors import StoreUnavailable
-from passband.domain.message import Kind, Recipient
+from passband.domain.message import MMS, SMS, Kind, Recipient
 from passband.domain.report import Deferred, Report, Submission
 from passband.domain.rules import Rules
 from passband.flow.attachments import UNAVAILABLE, Attachments, MediaRefused
@@ -189,7 +189,7 @@ class Dispatch:
             if self.leaving is not None:
                 self.leaving(taken)
             for submission in taken:
-                if submission.recipients[0].message.kind is Kind.MMS:
+                if submission.recipients[0].message.kind is MMS:
                     # It takes no room yet, so that no SMS waits for somebody's files.
                     self._attachments.turns.add(name, submission)
                     continue
@@ -388,7 +388,7 @@ def _submissions(recipients: Sequence[Recipient]) -> Iterable[Submission]:
     """Put the recipients of one MMS that go the same way together; an SMS has one recipient."""
     groups: dict[tuple[str, str], list[Recipient]] = {}
     for recipient in recipients:
-        if recipient.message.kind is Kind.SMS:
+        if recipient.message.kind is SMS:
             yield Submission((recipient,))
         else:
             groups.setdefault((recipient.message.id, recipient.carrier), []).append(recipient)

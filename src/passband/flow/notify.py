@@ -130,17 +130,17 @@ class Notify:
 
     def room_for_callbacks(self, callbacks: Sequence[Callback]) -> Sequence[bool]:
         """Tell which of these rows should be born leased to this node: those that can go out soon."""
-        coming: dict[Endpoint, int] = {}
+        coming: dict[Desk, int] = {}
         verdicts = []
         total = self._total
         for callback in callbacks:
             # Before the commit, because only here all pass by; a transaction that fails counts them once too often.
-            self._counts["events", callback.kind.value] += 1
+            self._counts["events", callback.kind] += 1
             desk = self._desk(callback.endpoint)
-            more = coming.get(desk.endpoint, 0)
+            more = coming.get(desk, 0)
             room = not desk.failing and len(desk.waiting) + more < MOST_OF_ENDPOINT and total < self._most_held
             if room:
-                coming[desk.endpoint] = more + 1
+                coming[desk] = more + 1
                 total += 1
             else:
                 desk.stored = True
@@ -150,13 +150,13 @@ class Notify:
     def take_callbacks(self, callbacks: Sequence[Callback]) -> None:
         """Take over rows that this node holds, and send what may go at once."""
         now = self._clock.now()
-        desks = {}
+        desks: dict[Desk, None] = {}
         for callback in callbacks:
             desk = self._desk(callback.endpoint)
             desk.waiting.append(callback)
-            desks[desk.endpoint] = desk
+            desks[desk] = None
         self._total += len(callbacks)
-        for desk in desks.values():
+        for desk in desks:
             self._pump(desk, now)
             if desk.failing:  # it began to fail while these were being stored
                 self._give_back(desk)
@@ -172,8 +172,9 @@ class Notify:
     def _pump(self, desk: Desk, now: float) -> None:
         if self._draining or not self._holds_leases():
             return
-        limit = 1 if desk.failing else self._concurrency
-        while desk.waiting and desk.in_flight < limit and (not desk.failing or now >= desk.probe_at):
+        failing = desk.failing
+        limit = 1 if failing else self._concurrency
+        while desk.waiting and desk.in_flight < limit and (not failing or now >= desk.probe_at):
             self._total -= 1
             self._try(desk, desk.waiting.popleft(), now)
         if desk.stored and len(desk.waiting) <= REFILL // 2:
@@ -237,7 +238,7 @@ class Notify:
         desk, callback = attempt.desk, attempt.callback
         due_at = next_try(callback.attempts + 1, now, callback.expires_at, self._jitter(), self._waits)
         if due_at is None:
-            self._counts["dropped", callback.kind.value] += 1
+            self._counts["dropped", callback.kind] += 1
             log.warning("a callback is dropped after 24 hours", message=callback.message.id, kind=callback.kind)
         else:
             self._due_at = min(self._due_at, due_at)

@@ -8,8 +8,10 @@ import msgspec
 from passband.clock import Clock
 from passband.counts import Counts
 from passband.domain.message import Recipient
-from passband.domain.report import Accepted, Inbound, Outcome, Report
+from passband.domain.report import Accepted, Deferred, Inbound, Outcome, Rejected, Report
 from passband.store import Store
+
+_NAMES: dict[type[Outcome], str] = {Accepted: "accepted", Deferred: "deferred", Rejected: "rejected"}
 
 KeepFunction = Callable[[Inbound, float], Awaitable[Inbound]]
 
@@ -48,8 +50,8 @@ class Receive:
         counts = self._counts
         for recipient, outcome in report.outcomes:
             code = "" if isinstance(outcome, Accepted) else str(outcome.code)
-            counts["outcomes", recipient.carrier, type(outcome).__name__.lower(), code] += 1
+            counts["outcomes", recipient.carrier, _NAMES[type(outcome)], code] += 1
         for receipt in report.receipts:
             counts["receipts", receipt.carrier, "failed" if receipt.code else "delivered"] += 1
         for inbound in report.inbound:
-            counts["inbound", inbound.carrier, inbound.kind.value] += 1
+            counts["inbound", inbound.carrier, inbound.kind] += 1

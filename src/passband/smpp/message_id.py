@@ -31,6 +31,9 @@ class IdRule(StrEnum):
     RESPONSE_DECIMAL = "resp-decimal"
 
 
+# See ``domain.message`` for why members have names of their own.
+_ONLY_EXACT, _FROM_HEXADECIMAL, _FROM_DECIMAL = IdRule.EXACT, IdRule.RESPONSE_HEXADECIMAL, IdRule.RESPONSE_DECIMAL
+
 _ALLOWED = {
     IdRule.AUTO: frozenset({EXACT, CANONICAL, RECEIPT_DECIMAL, RECEIPT_HEXADECIMAL}),
     IdRule.EXACT: frozenset({EXACT}),
@@ -75,15 +78,15 @@ def probes(receipt_id: str, rule: IdRule = IdRule.AUTO) -> tuple[Probe, ...]:
 
 def keys(receipt_id: str, rule: IdRule = IdRule.AUTO) -> tuple[str, ...]:
     """The keys of ``probes``, in their order and sooner; under the rule EXACT the id itself is the only one."""
-    if rule is IdRule.EXACT:
+    if rule is _ONLY_EXACT:
         return (receipt_id,)
     first = canonical(receipt_id)
     found: tuple[str, ...] = (first,)
-    if rule is not IdRule.RESPONSE_DECIMAL and _is_decimal(receipt_id):
+    if rule is not _FROM_DECIMAL and _is_decimal(receipt_id):
         key = f"{int(receipt_id):X}"
         if key != first:
             found = (first, key)
-    if rule is not IdRule.RESPONSE_HEXADECIMAL and _is_short_hexadecimal(receipt_id):
+    if rule is not _FROM_HEXADECIMAL and _is_short_hexadecimal(receipt_id):
         key = str(int(receipt_id, 16))
         if key not in found:
             found += (key,)
@@ -92,7 +95,7 @@ def keys(receipt_id: str, rule: IdRule = IdRule.AUTO) -> tuple[str, ...]:
 
 def stored_key(message_id: str, rule: IdRule = IdRule.AUTO) -> str:
     """The key under which a response's id is kept, so that ``keys`` finds it."""
-    return message_id if rule is IdRule.EXACT else canonical(message_id)
+    return message_id if rule is _ONLY_EXACT else canonical(message_id)
 
 
 def rank(receipt_id: str, stored_id: str, rule: IdRule = IdRule.AUTO) -> int | None:

@@ -35,6 +35,7 @@ from passband.smpp.session_events import Closed, CloseReason, Event, Unacknowled
 from passband.smpp.session_states import BOUND_BY, IS_BOUND, MAY_REQUEST, Role, State
 
 _HIGHEST_SEQUENCE: Final = 0x7FFFFFFF
+_CLOSED: Final = State.CLOSED  # see ``domain.message`` for why
 _Due = Callable[["Session", float, list[Event]], None]
 
 
@@ -187,13 +188,13 @@ class Session:
 
     def respond_deliver(self, sequence_number: int, command_status: int = ROK) -> None:
         """Answers a deliver_sm; without effect once the session is closed."""
-        if self._state is not State.CLOSED:
+        if self._state is not _CLOSED:
             self._owed -= 1
             self._out.append(HEADER.pack(17, DeliverSmResp.command_id, command_status, sequence_number) + b"\0")
 
     def respond_submit(self, sequence_number: int, message_id: str) -> None:
         """Answers a submit_sm with the segment's id; without effect once the session is closed."""
-        if self._state is not State.CLOSED:
+        if self._state is not _CLOSED:
             self._owed -= 1
             octets = message_id.encode("latin-1")
             self._out.append(_pack(17 + len(octets), SubmitSmResp.command_id, ROK, sequence_number) + octets + b"\0")
@@ -204,7 +205,7 @@ class Session:
         Raises:
             UnwritablePdu: a field's value cannot be written; nothing is sent.
         """
-        if self._state is not State.CLOSED:
+        if self._state is not _CLOSED:
             self._out.append(pdu.encode())
             self._owed -= 1
 
@@ -223,7 +224,7 @@ class Session:
 
     def refuse_bind(self, request: Bind, command_status: int) -> None:
         """Refuses a client's bind; it may try another until the time for it is over."""
-        if self._state is not State.CLOSED:
+        if self._state is not _CLOSED:
             self._out.append(response_to(request, command_status).encode())
 
     # What arrives
@@ -231,7 +232,7 @@ class Session:
     def receive_data(self, data: bytes, now: float) -> list[Event]:
         """What these octets mean. Any octet is life: it answers an enquire_link that was under way."""
         events: list[Event] = []
-        if self._state is State.CLOSED:
+        if self._state is _CLOSED:
             return events
         self._heard_at = now
         self._enquired_at = None
@@ -257,7 +258,7 @@ class Session:
 
     def connection_lost(self) -> list[Event]:
         """The connection is gone or must be given up (a write that does not end)."""
-        if self._state is State.CLOSED:
+        if self._state is _CLOSED:
             return []
         # A peer that closes instead of waiting has unbound all the same.
         return self._close(_LOST_WHILE.get(self._state, CloseReason.CONNECTION_LOST))

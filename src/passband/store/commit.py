@@ -23,15 +23,11 @@ R = TypeVar("R")
 LARGEST = 2000
 
 
-def _future() -> asyncio.Future[Any]:
-    return asyncio.get_running_loop().create_future()
-
-
 @dataclass(slots=True, eq=False)
 class Operation(Generic[R]):
     """One step that waits to become durable. The engine sets ``result`` or ``error`` while it runs."""
 
-    future: asyncio.Future[R] = field(init=False, default_factory=_future)
+    future: asyncio.Future[R] = field(init=False, default_factory=asyncio.Future)
     result: R | None = field(init=False, default=None)
     error: PassbandError | None = field(init=False, default=None)
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from passband.domain.event import SLOTS, Callback, EventKind, status_of
-from passband.domain.message import Direction, Kind, Message, Priority, Recipient
+from passband.domain.message import MMS, OUT, SMS, Direction, Message, Priority, Recipient
 from passband.domain.report import Accepted, Deferred, Outcome, Rejected
 
 Row = tuple[Any, ...]
@@ -29,7 +29,7 @@ behind an @; and of which the carrier may not know it."""
 REPEAT_SECONDS = 300.0  # how long a message whose answer is in doubt may come again
 DOUBT_SECONDS = 60.0  # how long before the end of a node its answers are in doubt
 
-_KINDS = (Kind.SMS, Kind.MMS)
+_KINDS = (SMS, MMS)
 _PRIORITIES = (None, Priority.DEFAULT, Priority.HIGH)
 _PRIORITY_NUMBERS = {priority: number for number, priority in enumerate(_PRIORITIES)}
 _EVENT_KINDS = {str(kind): kind for kind in EventKind}
@@ -45,7 +45,7 @@ def recipient_row(recipient: Recipient) -> Row:
     return (
         m.account, m.id, recipient.n, m.application, m.sender, m.to[recipient.n],
         ",".join(m.to) if len(m.to) > 1 else None, m.text, m.length, _encode(m.media).decode() if m.media else None,
-        m.tag, _PRIORITY_NUMBERS[m.priority], m.expires_at, m.segment_count, 0 if m.kind is Kind.SMS else 1,
+        m.tag, _PRIORITY_NUMBERS[m.priority], m.expires_at, m.segment_count, 0 if m.kind is SMS else 1,
         recipient.carrier, recipient.reference, recipient.due_at, recipient.attempts, recipient.code,
         1 if recipient.announced else 0, recipient.charge,
     )  # fmt: skip
@@ -58,7 +58,7 @@ def recipient_of(row: Row) -> Recipient:
         segment_count, kind, carrier, reference, due_at, attempts, code, announced, charge,
     ) = row  # fmt: skip
     message = Message(
-        account, id_, Direction.OUT, _KINDS[kind], application, int(id_[:13]) / 1000, sender,
+        account, id_, OUT, _KINDS[kind], application, int(id_[:13]) / 1000, sender,
         tuple(everyone.split(",")) if everyone else (number,), text, length, _decode_media(media) if media else (),
         tag, _PRIORITIES[priority], expires_at, segment_count,
     )  # fmt: skip
@@ -69,12 +69,14 @@ def callback_row(callback: Callback) -> Row:
     """Return the columns CALLBACK."""
     m = callback.message
     to = m.to
+    # ``_value_``: the property ``value`` takes two calls.
     return (
-        m.account, m.id, callback.n, SLOTS[callback.kind], callback.kind.value, m.direction.value, callback.application,
+        m.account, m.id, callback.n, SLOTS[callback.kind], callback.kind._value_, m.direction._value_,
+        callback.application,
         None if m.application == callback.application else m.application, m.created_at, m.sender, callback.number,
         ",".join(to) if len(to) > 1 or to[0] != callback.number else None, m.text, m.length,
         _encode(m.media).decode() if m.media else None, m.tag, _PRIORITY_NUMBERS[m.priority], m.segment_count,
-        0 if m.kind is Kind.SMS else 1, callback.at, callback.expires_at, callback.code, 1 if callback.receipted else 0,
+        0 if m.kind is SMS else 1, callback.at, callback.expires_at, callback.code, 1 if callback.receipted else 0,
         callback.carrier, callback.due_at, callback.attempts, callback.tried_at,
     )  # fmt: skip
 
@@ -128,6 +130,6 @@ def history_row(callback: Callback, acknowledged: bool) -> Row:
     m = callback.message
     return (
         m.account, m.id, callback.n, m.direction.value, m.sender, callback.number, status_of(callback, acknowledged),
-        0 if m.kind is Kind.SMS else 1, m.segment_count, callback.code, m.created_at, callback.carrier, m.length,
+        0 if m.kind is SMS else 1, m.segment_count, callback.code, m.created_at, callback.carrier, m.length,
         len(m.media), len(m.to),
     )  # fmt: skip

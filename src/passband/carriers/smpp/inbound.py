@@ -131,9 +131,12 @@ class Reader:
         return Inbound(carrier=self._name, sender=first.sender, to=(first.to,), text=said, segment_count=len(parts))
 
 
+_DELIVERED = Outcome.DELIVERED  # see ``domain.message`` for why
+
+
 def _code(verdict: Verdict) -> int | None:
     """Return 0 for delivered, the delivery error code of a failure, None for what is not the last word."""
-    if verdict.outcome is Outcome.DELIVERED:
+    if verdict.outcome is _DELIVERED:
         return 0
     return verdict.code or UNRECOGNISED if verdict.outcome is Outcome.FAILED else None
 

@@ -8,6 +8,8 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
+import msgspec
+
 from passband.carriers.smpp.numbers import Numbers, pair_ref, reference_ref
 from passband.carriers.smpp.settings import SmppSettings
 from passband.domain.gsm0338 import UnencodableText
@@ -30,7 +32,7 @@ RECONNECTS: Final = 3
 MOST_OCTETS: Final = 4096  # of a PDU that is sent: peers' limits are below ours
 
 
-class Sending:
+class Sending(msgspec.Struct, eq=False):
     """A recipient that this carrier was handed and has no outcome yet.
 
     ``refs`` are the segments' identifiers as far as they are known, ``left`` counts those that are not. ``flying`` are
@@ -38,17 +40,14 @@ class Sending:
     outcome; what else comes is ignored.
     """
 
-    __slots__ = ("bodies", "flying", "left", "losses", "over", "recipient", "refs", "written")
-
-    def __init__(self, recipient: Recipient, bodies: tuple[bytes, ...]) -> None:
-        self.recipient = recipient
-        self.bodies = bodies
-        self.refs: list[str | None] = [None] * len(bodies)
-        self.left = len(bodies)
-        self.flying = 0
-        self.losses: dict[int, int] | None = None
-        self.written = False
-        self.over = False
+    recipient: Recipient
+    bodies: tuple[bytes, ...]
+    refs: list[str | None]
+    left: int
+    flying: int = 0
+    losses: dict[int, int] | None = None
+    written: bool = False
+    over: bool = False
 
 
 class Outbound:
@@ -89,14 +88,16 @@ class Outbound:
             if len(parts) == 1:
                 tlvs: Mapping[int, bytes] = self._reference(recipient, 0) if self._referring else NO_TLVS
                 body = self._body(source, destination, parts[0], coding, self._esm, self._registered, validity, tlvs)
-                return Sending(recipient, (body,))
+                return Sending(recipient, (body,), [None], 1)
             if len(parts) > self._settings.max_segments:
                 return Rejected(BAD_FOR_DESTINATION)
             if self._settings.concat == "payload":
                 coding, octets = text.encode(message.text, self._style)
                 payload = {tlv.MESSAGE_PAYLOAD: octets, **self._reference(recipient, 0)}
                 body = self._body(source, destination, b"", coding, self._esm, self._registered, validity, payload)
-                return Sending(recipient, (body,)) if len(body) <= MOST_OCTETS - 16 else Rejected(BAD_FOR_DESTINATION)
+                if len(body) > MOST_OCTETS - 16:
+                    return Rejected(BAD_FOR_DESTINATION)
+                return Sending(recipient, (body,), [None], 1)
             bodies = []
             for index, octets in enumerate(parts):
                 esm_class, octets, tlvs = self._placed(recipient.reference, len(parts), index, octets)
@@ -109,7 +110,7 @@ class Outbound:
             return Rejected(BAD_ENCODING)
         except UnwritablePdu:
             return Rejected(BAD_FOR_DESTINATION)
-        return Sending(recipient, tuple(bodies))
+        return Sending(recipient, tuple(bodies), [None] * len(bodies), len(bodies))
 
     def _reference(self, recipient: Recipient, index: int) -> dict[int, bytes]:
         """Return our own number of a segment, for carriers whose receipts repeat it; the same in every attempt."""
