@@ -2,7 +2,7 @@
 
 It has two addresses for events, as many applications do. The first steps are in ../reminders/test_reminders.py.
 
-    pip install passband pytest fastapi httpx bandwidth-sdk
+    pip install . pytest fastapi httpx bandwidth-sdk
     pytest examples/orders
 """
 

@@ -3,7 +3,7 @@
 ``passband`` is a fixture that comes with the package: a whole messaging platform, made for this test alone in ten
 milliseconds, with telephones that you play. Nothing leaves the machine. Run it:
 
-    pip install passband pytest flask bandwidth-sdk
+    pip install . pytest flask bandwidth-sdk
     pytest examples/reminders
 """
 

@@ -2,12 +2,13 @@
 
 import base64
 import re
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cli.processes import OURS, THEIRS, Dev, Serve, ask, configuration
+from cli.processes import OURS, SECONDS, THEIRS, Dev, Serve, ask, configuration
 from console.looking import NARROW, looking, violations
 from console.relay import Relay
 from passband.config import developers
@@ -29,6 +30,12 @@ def send(dev: Dev, text: str, to: str | list[str] = THEIRS) -> None:
         headers={"Authorization": f"Basic {credentials}"},
     )
     assert answer.status == 202, answer
+
+
+def remove(url: str) -> int:
+    with urllib.request.urlopen(urllib.request.Request(url, method="DELETE"), timeout=SECONDS) as answer:
+        status: int = answer.status
+        return status
 
 
 def go(page: Any, name: str) -> None:
@@ -164,6 +171,29 @@ def test_the_way_of_a_message_shows_live_and_is_found(chromium: Any, dev: Dev) -
         expect(row).to_be_visible()
         row.get_by_role("button").press("Enter")
         expect(page.get_by_text("invalid-destination-address").first).to_be_visible()
+
+
+def test_messages_that_are_forgotten_leave_every_open_page(chromium: Any, dev: Dev) -> None:
+    from playwright.sync_api import expect
+
+    ask(f"{dev.base}/admin/faults", {"fault": "endpoint-status", "status": 503})
+    send(dev, "one")
+    ask(f"{dev.base}/admin/callbacks?state=pending&wait=5")
+    ask(f"{dev.base}/admin/clock", {"advance": 3600})  # the next attempt is half an hour away
+    pages = (
+        ("Messages", "tbody tr", "Nothing is on its way."),
+        ("Callbacks", "tbody tr", "No callbacks."),
+        ("Clock", "a[href^='#/callbacks/']", "No callback waits."),
+    )
+    with looking(chromium, dev.base) as one, looking(chromium, dev.base) as two, looking(chromium, dev.base) as three:
+        shown = list(zip((one, two, three), pages, strict=True))
+        for page, (name, entry, _) in shown:
+            go(page, name)
+            expect(page.locator(entry)).to_have_count(1)
+        assert remove(f"{dev.base}/admin/messages") == 200
+        for page, (_, entry, nothing) in shown:
+            expect(page.get_by_text(nothing)).to_be_visible()
+            expect(page.locator(entry)).to_have_count(0)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

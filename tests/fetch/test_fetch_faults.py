@@ -1,7 +1,9 @@
 """What a bad endpoint can do to us: nothing but fail."""
 
 import asyncio
+import os
 import socket
+import threading
 
 import pytest
 
@@ -234,6 +236,10 @@ async def test_closing_ends_what_is_in_flight(make_peer: MakePeer, make_fetcher:
     assert late.error is ErrorKind.SHUTDOWN
 
 
-async def test_a_fetcher_that_never_sent_anything_can_be_closed() -> None:
-    async with Fetcher(allow_private_networks=False):
-        pass
+async def test_a_fetcher_that_never_sent_anything_leaves_no_file_and_no_thread_behind() -> None:
+    files, threads = set(os.listdir("/proc/self/fd")), set(threading.enumerate())
+    fetcher = Fetcher(allow_private_networks=False)
+    assert set(os.listdir("/proc/self/fd")) > files
+    await fetcher.close()
+    assert set(os.listdir("/proc/self/fd")) <= files
+    assert set(threading.enumerate()) <= threads

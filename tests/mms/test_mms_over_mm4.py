@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -152,7 +153,8 @@ async def test_a_response_that_comes_twice_tells_once(mms: Linked) -> None:
     other = await mms.picture(FRIEND)
     await mms.answer((await mms.requests(2))[1])
     await mms.fate(other)
-    await mms.fate(id_)
+    told = [(event["message"]["id"], event["type"]) for event in mms.application.events]
+    assert told == [(id_, "message-delivered"), (other, "message-delivered")]
 
 
 async def test_a_refusal_fails_it(mms: Linked) -> None:
@@ -261,9 +263,10 @@ async def test_a_report_may_come_before_the_response(mms: Linked) -> None:
     id_ = await mms.picture(PHONE)
     [request] = await mms.requests(1)
     await mms.tell(a_report(str(request.message_id), PHONE))
-    await mms.fate(id_)
+    event = await mms.fate(id_)
     await mms.answer(request)
-    await mms.fate(id_)
+    assert event["type"] == "message-delivered"
+    assert await mms.fate(id_) == event
 
 
 async def test_a_report_from_another_number_than_the_recipients_counts_for_nothing(mms: Linked) -> None:
@@ -284,6 +287,14 @@ async def test_a_response_after_a_restart_finds_its_message(tmp_path: Path, peer
         await mms.answer(request)
         assert (await mms.fate(id_))["type"] == "message-delivered"
         assert len(peer.received) == 1
+
+
+async def test_a_node_whose_mm4_address_is_taken_stops_all_the_same(tmp_path: Path, peer: Peer) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(OSError, match=f"port={port}"):
+            async with linked(tmp_path, peer, listen=f"127.0.0.1:{port}"):
+                pass
 
 
 async def test_a_group_with_an_impossible_number(mms: Linked) -> None:

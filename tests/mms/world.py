@@ -211,8 +211,8 @@ async def world(folder: Path, **more: Any) -> AsyncIterator[World]:
     clock = SystemClock()
     tree = merge(merge(defaults(), {"log": {"level": "error"}}), settings(folder, application.base, **more))
     node = Node(build(tree, folder, {}), clock=clock)
-    await node.start()
     try:
+        await node.start()
         async with aiohttp.ClientSession() as session:
             yield World(node, application, session, clock)
     finally:

@@ -131,7 +131,7 @@ async def _pieces(receive: Receive) -> AsyncIterator[bytes]:
         body = message.pop("body")
         if body:
             yield body
-        # A name would hold this piece, up to 256 KiB of it, while the next one comes.
+        # A name would hold this piece, up to 128 KiB of it, while the next one comes.
         del body
 
 

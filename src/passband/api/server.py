@@ -16,7 +16,7 @@ import structlog
 
 from passband.api.asgi import App
 from passband.api.connection import BodyLimit, Connection
-from passband.api.exchange import Exchange
+from passband.api.exchange import MAX_BUFFERED, Exchange
 from passband.api.limits import Limits
 from passband.wire import MAX_BODY_OCTETS
 
@@ -30,7 +30,7 @@ _RESERVED_FILES = 256
 class Listener:
     """Serves an application.
 
-    Resource handling: ``start`` opens the sockets, ``stop`` closes everything that came of them. At most
+    Resource handling: ``bind`` takes the address, ``start`` serves there, ``stop`` closes all that came of it. At most
     ``limits.connections`` are open, fewer where the process may not open as many files; one more costs the connection
     that has been idle longest, or where none is idle is closed itself. Error handling: what an application raises is
     logged and answered with 500; what clients do wrong ends with their own connection.
@@ -38,7 +38,7 @@ class Listener:
 
     def __init__(
         self,
-        app: App,
+        app: App | None = None,
         *,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -47,12 +47,12 @@ class Listener:
         body_limit: BodyLimit | None = None,
         reuse_port: bool = False,
     ) -> None:
-        """``port`` 0 takes any free one, which ``self.port`` tells after ``start``.
+        """``port`` 0 takes any free one, which ``self.port`` tells after ``bind``. ``app`` may be set until ``start``.
 
         ``body_limit`` tells by raw path how many octets a body may have. ``reuse_port`` lets several processes
         serve the same address.
         """
-        self.app = app
+        self.app: App = app  # type: ignore[assignment]  # there is one before anybody can ask for it
         self._host = host
         self.port = port
         self._tls = tls
@@ -60,6 +60,7 @@ class Listener:
         self.limits = limits or Limits()
         self.body_limit = body_limit or (lambda _: MAX_BODY_OCTETS)
         self.loop: asyncio.AbstractEventLoop = None  # type: ignore[assignment]  # there is one once it is started
+        self.buffer = memoryview(bytearray(MAX_BUFFERED))  # for all connections: it is parsed as soon as it is filled
         self.now = 0.0
         self.stopping = False
         self.connections: set[Connection] = set()
@@ -70,14 +71,12 @@ class Listener:
         self._timer: asyncio.TimerHandle | None = None
         self._emptied = asyncio.Event()
 
-    async def start(self) -> None:
-        """Begin to serve. Raises OSError where the address cannot be had."""
+    async def bind(self) -> None:
+        """Take the address; nobody is served yet. Raises OSError where it cannot be had.
+
+        A fixed port is better left to ``start``: until somebody listens there another process may take it, too.
+        """
         self.loop = asyncio.get_running_loop()
-        self.now = self.loop.time()
-        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if files != resource.RLIM_INFINITY and files - _RESERVED_FILES < self.limits.connections:
-            self.limits = self.limits._replace(connections=max(_RESERVED_FILES, files - _RESERVED_FILES))
-            _log.info("fewer connections than configured, for want of files", connections=self.limits.connections)
         self._server = await self.loop.create_server(
             lambda: Connection(self),
             self._host,
@@ -87,8 +86,21 @@ class Listener:
             reuse_port=self._reuse_port or None,
             ssl_handshake_timeout=self.limits.head_seconds if self._tls else None,
             ssl_shutdown_timeout=self.limits.linger_seconds if self._tls else None,
+            start_serving=False,
         )
         self.port = self._server.sockets[0].getsockname()[1]
+
+    async def start(self) -> None:
+        """Begin to serve. Raises OSError where the address cannot be had."""
+        if self._server is None:
+            await self.bind()
+        assert self._server is not None
+        self.now = self.loop.time()
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if files != resource.RLIM_INFINITY and files - _RESERVED_FILES < self.limits.connections:
+            self.limits = self.limits._replace(connections=max(_RESERVED_FILES, files - _RESERVED_FILES))
+            _log.info("fewer connections than configured, for want of files", connections=self.limits.connections)
+        await self._server.start_serving()
         self._timer = self.loop.call_later(_SWEEP_SECONDS, self._sweep)
 
     async def stop(self, grace: float = 10) -> None:

@@ -116,8 +116,12 @@ class FileMedia:
     async def _chunks(self, reader: "_Reader", wanted: range) -> AsyncIterator[bytes]:
         position = wanted.start
         while position < wanted.stop:
-            chunk = await self._run(reader.read, position, min(CHUNK_OCTETS, wanted.stop - position))
-            position += len(chunk)
+            # Memory that a thread asks for stays with the thread: the loop's is enough for all of them.
+            buffer = bytearray(min(CHUNK_OCTETS, wanted.stop - position))
+            octets = await self._run(reader.read, position, buffer)
+            chunk = bytes(memoryview(buffer)[:octets])
+            del buffer
+            position += octets
             yield chunk
 
     async def stat(self, account: str, name: str, now: float) -> Media:
@@ -261,12 +265,13 @@ class _Reader:
             media, self._body = _read_header(self._descriptor, self._path)
             return media
 
-    def read(self, position: int, octets: int) -> bytes:
+    def read(self, position: int, buffer: bytearray) -> int:
+        """Fill the buffer from a position in the file; return how many octets came."""
         with self._lock:
-            data = os.pread(self._descriptor, octets, self._body + position) if not self._closed else b""
-        if not data:
+            octets = os.preadv(self._descriptor, [buffer], self._body + position) if not self._closed else 0
+        if not octets:
             raise OSError(0, "the file is shorter than it was")
-        return data
+        return octets
 
     def close(self) -> None:
         with self._lock:

@@ -51,7 +51,7 @@ export function mount(root, node) {
         : h("p", { class: "dim" }, "No callback waits."),
       waiting.length > 10 ? h("p", { class: "dim" }, `and ${many(waiting.length - 10, "other")}`) : null);
       close();
-      close = node.follow(answer.live, { callback: soon, reset: load });
+      close = node.follow(answer.live, { callback: soon, "messages-forgotten": load, reset: load });
     });
   }
   let waiting = 0;
