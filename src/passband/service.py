@@ -14,9 +14,10 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import structlog
+from msgspec.structs import replace
 
 from passband.admin.app import body_limit, create_admin
-from passband.admin.metrics import Held, LinkHeld, Metrics
+from passband.admin.metrics import LINK_COUNTERS, Held, LinkHeld, Metrics
 from passband.admin.panel import Panel
 from passband.api.app import Resource, create_app
 from passband.api.auth import Authenticator
@@ -128,6 +129,7 @@ class Node:
         self._beaten = time.monotonic()
         await self.provisioning.look()
         self.fetcher = Fetcher(allow_private_networks=self.settings.callbacks.allow_private_networks)
+        await self._bind()
         self._make_carriers()
         await self.links.step(self.clock.now())
         self._make_verbs()
@@ -135,6 +137,18 @@ class Node:
         self._run_all()
         await self._listen()
         self._ready = True
+
+    async def _bind(self) -> None:
+        """Where the HTTP API takes any port, take it now: links begin with its address."""
+        server = self.settings.server
+        self._api = Listener(
+            host=server.listen.host, port=server.listen.port, tls=self._tls, reuse_port=self._workers > 1
+        )
+        self.listeners = [self._api]
+        if not server.listen.port:
+            await self._api.bind()
+            bound = replace(server, listen=server.listen._replace(port=self._api.port))
+            self.settings = replace(self.settings, server=bound)
 
     def _make_carriers(self) -> None:
         self.carriers: dict[str, Carrier] = {ON_NET: OnNetCarrier(clock=self.clock)}
@@ -280,8 +294,8 @@ class Node:
             panel=self.panel,
             more=console_routes(),
         )
-        # Port 0 is any free one, and of two listeners each takes its own.
-        shared = settings.admin.listen == settings.server.listen and settings.server.listen.port != 0
+        # Of two that ask for port 0 each has its own: the first one is bound by now, and is 0 no more.
+        shared = settings.admin.listen == settings.server.listen
         app = create_app(
             authenticator=Authenticator(lambda: self.rules.directory),
             accept=self.accept,
@@ -292,10 +306,9 @@ class Node:
             mounts=[("", admin)] if shared else [],
             refused=self._count_refusal,
         )
-        several = self._workers > 1
+        self._api.app = app
         limit = (lambda path: max(app.body_limit(path), body_limit(path))) if shared else app.body_limit
-        host, port = settings.server.listen
-        self.listeners = [Listener(app, host=host, port=port, tls=self._tls, body_limit=limit, reuse_port=several)]
+        self._api.body_limit = limit
         if not shared:
             host, port = settings.admin.listen
             port = port + self._worker if port else 0
@@ -333,13 +346,22 @@ class Node:
     def _held(self) -> Held:
         now = self.clock.now()
         rooms = {name: carrier.room(now) for name, carrier in self.carriers.items()}
+        linked = {name: carrier for name, carrier in self.carriers.items() if isinstance(carrier, SmppCarrier)}
         links = [
-            LinkHeld(name, link.place, link.bound_at is not None, link.pending, link.window)
-            for name, carrier in self.carriers.items()
-            if isinstance(carrier, SmppCarrier)
+            LinkHeld(
+                name,
+                link.place,
+                link.bound_at is not None,
+                link.pending,
+                link.window,
+                link.last_error,
+                {counted: getattr(link, counted) for counted in LINK_COUNTERS},
+            )
+            for name, carrier in linked.items()
             for link in carrier.links()
         ]
-        return Held(self.dispatch.held, self.notify.held, self.notify.health(), rooms, links)
+        counted = {name: carrier.counts for name, carrier in linked.items()}
+        return Held(self.dispatch.held, self.notify.held, self.notify.health(), rooms, links, counted)
 
     def _holds_leases(self) -> bool:
         """Tell whether others still respect this node's leases: it may have been stopped for a while."""
@@ -371,13 +393,15 @@ class Node:
     async def stop(self) -> None:
         """Stop accepting, finish what is in flight, give the leases back and close everything."""
         self._ready = False
-        self.panel.close()
+        if self._tasks:  # none where an address could not be had
+            self.panel.close()
         await asyncio.gather(*(listener.stop(GRACE_SECONDS) for listener in self.listeners))
-        # Nothing more to the carriers; they report what they have; then the callbacks under way come to their end.
-        await _cancel([task for task in self._tasks if task.get_name() in ("dispatch", "links")])
-        await _cancel([task for task in self._tasks if task.get_name().startswith("carrier")])
-        await self.notify.drain(GRACE_SECONDS)
-        await _cancel(self._tasks)
+        if self._tasks:
+            # Nothing more to the carriers; they report what they have; then the callbacks under way come to their end.
+            await _cancel([task for task in self._tasks if task.get_name() in ("dispatch", "links")])
+            await _cancel([task for task in self._tasks if task.get_name().startswith("carrier")])
+            await self.notify.drain(GRACE_SECONDS)
+            await _cancel(self._tasks)
         await self.fetcher.close()
         await self.store.close()
         await self.media.close()

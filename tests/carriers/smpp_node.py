@@ -102,6 +102,12 @@ class SmppNode:
                 self._beaten = self.clock.now()
             await self.clock.rest(asyncio.Event(), self.clock.now() + BEAT_SECONDS)
 
+    async def until_beaten(self) -> None:
+        """Return when the heartbeat has kept up with a clock that was moved: else the node holds nothing any more."""
+        async with asyncio.timeout(10):
+            while self.clock.now() - self._beaten > BEAT_SECONDS:
+                await asyncio.sleep(0.0005)
+
     def fall_silent(self) -> None:
         """Beat no more, as a node that cannot reach the store."""
         self._beats = False

@@ -2,11 +2,14 @@
 
 import asyncio
 import time
+from collections import Counter
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
+import structlog
 import trustme
 
 from carriers.collector import SENDER, Collector, a_submission, running, turns
@@ -14,10 +17,12 @@ from carriers.smpp_pair import pair, running_smsc, settings
 from passband.carriers.smpp import SmppCarrier, check
 from passband.carriers.smpp.reports import BATCH
 from passband.clock import SystemClock
-from passband.domain.report import Accepted, Deciding, Deferred, Rejected
+from passband.domain.report import Accepted, Deciding, Deferred, Rejected, Submission
 from passband.domain.segments import segment
-from passband.smpp import text, udh
+from passband.smpp import text, tlv, udh
+from passband.smpp.pdu import SubmitSmResp
 from passband.smsc import server
+from passband.smsc.deliveries import inbound_bodies
 from passband.testing import FakeClock
 
 LONG = "Your table is ready. " * 20
@@ -117,6 +122,32 @@ async def test_a_status_decides(status: int, expected: Any, collector: Collector
     if isinstance(expected, Deferred):
         assert outcome.delay == pytest.approx(expected.delay, rel=0.2)
         assert outcome.max_attempts == expected.max_attempts
+
+
+@pytest.mark.parametrize(("status", "alarms"), [(0x45, [20]), (0x02, [1, 20])], ids=["usual", "alarming at once"])
+async def test_twenty_equal_refusals_in_a_row_are_an_alarm(
+    status: int, alarms: list[int], collector: Collector
+) -> None:
+    with structlog.testing.capture_logs() as lines:
+        async with pair(collector, smsc={"errors": {status: 1.0}}) as both:
+            await both.bound()
+            both.carrier.submit([a_submission() for _ in range(25)])
+            await collector.until(lambda: len(collector.outcomes) == 25)
+    assert [line["in_a_row"] for line in lines if line["log_level"] == "error"] == alarms
+
+
+async def test_what_the_carrier_says_about_a_refusal_is_logged(collector: Collector) -> None:
+    with structlog.testing.capture_logs() as lines:
+        async with pair(collector, smsc={"drop_responses": 1.0}) as both:
+            await both.bound()
+            (peer,) = both.smsc.peers
+            both.carrier.submit([a_submission()])
+            await both.until_smsc("submits", 1)
+            said = SubmitSmResp(2, 0x45, "", {tlv.ADDITIONAL_STATUS_INFO_TEXT: b"no credit\0"})
+            peer.session.respond(said)
+            peer.flush()
+            await collector.until(lambda: len(collector.outcomes) == 1)
+    assert [line["reason"] for line in lines if "reason" in line and "status" in line] == ["no credit"]
 
 
 async def test_a_carrier_that_lost_our_bind_is_bound_again(collector: Collector, clock: FakeClock) -> None:
@@ -264,7 +295,7 @@ async def test_nothing_is_acknowledged_before_it_is_durable_and_nothing_else_wai
         await collector.until(lambda: collector.hanging == 1)
         both.carrier.submit([a_submission()])
         async with asyncio.timeout(5):
-            while not both.carrier.answered_count:
+            while not both.carrier.links()[0].answered:
                 await asyncio.sleep(0.001)
         assert both.smsc.counters["acknowledged"] == 0
         collector.open.set()
@@ -318,6 +349,47 @@ async def test_a_repeat_is_told_from_an_equal_message_by_whether_the_answer_arri
         assert told == [message.digest for message in collector.inbound[:doubts]]
     # Both sessions have ended within a minute after their answers.
     assert {doubt.digest for report in collector.reports for doubt in report.doubts} == {collector.inbound[0].digest}
+
+
+REPEATS: dict[str, tuple[dict[str, Any], bool, float, bool, int, int]] = {
+    # settings, whether the link is cut, how long the store takes and whether it can, messages told, PDUs acknowledged
+    "after a cut": ({}, True, 0.0, True, 1, 1),
+    "after a cut, and nothing can be stored": ({}, True, 0.0, False, 1, 1),
+    "after a cut, over another bind": ({"binds": 2}, True, 0.0, True, 1, 1),
+    "after a cut, over another bind, and nothing can be stored": ({"binds": 2}, True, 0.0, False, 1, 1),
+    "over the same bind, after the peer's own timer": ({}, False, 10.0, True, 1, 2),
+    "an equal message": ({}, False, 1.0, True, 2, 2),
+    "an equal message over another bind": ({"binds": 2}, False, 1.0, True, 2, 2),
+}
+
+
+@pytest.mark.parametrize("case", REPEATS)
+async def test_a_repeat_of_a_message_that_is_being_stored_is_told_once(
+    case: str, collector: Collector, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes, cut, seconds, kept, told, acknowledged = REPEATS[case]
+    monkeypatch.setattr(server, "AGAIN_SECONDS", 0.01)
+    async with pair(collector, clock=clock, **changes) as both:
+        await both.until_smsc("binds", both.carrier.binds)
+        collector.open.clear()
+        collector.failures = 0 if kept else 1
+        (body,) = inbound_bodies("+14085550142", SENDER, "yes", 1)
+        both.smsc.deliver("passband", [body])
+        both.smsc.wake()
+        await collector.until(lambda: collector.hanging == 1)
+        if cut:
+            # It is sent again as soon as a bind is left or is back, long before the first is stored.
+            (first,) = [peer for peer in both.smsc.peers if peer.session.pending]
+            first.abort()
+            await both.until_smsc("unanswered_deliveries", 1)
+        else:
+            clock.advance(seconds)
+            both.smsc.deliver("passband", [body])
+            both.smsc.wake()
+        await both.until_clock(lambda: sum(link.received for link in both.carrier.links()) == 2, 0.5)
+        collector.open.set()
+        await both.until_clock(lambda: both.smsc.counters["acknowledged"] == acknowledged, 0.1)
+        assert [message.text for message in collector.inbound] == ["yes"] * told
 
 
 async def test_a_long_inbound_message_comes_as_parts_that_join_to_it(collector: Collector) -> None:
@@ -428,12 +500,30 @@ async def test_stopping_waits_for_answers_gives_back_the_rest_and_unbinds(collec
     assert both.smsc.counters["submits"] == 2
 
 
-async def test_stopping_does_not_wait_for_ever(collector: Collector) -> None:
-    async with pair(collector, drain_timeout=0.05, unbind_timeout=0.0, smsc={"drop_responses": 1.0}) as both:
+@pytest.mark.parametrize(
+    ("on_unacked", "code", "outcome"),
+    [("resubmit", 0, Deferred(5630, 0.0, 2)), ("resubmit", 5630, Rejected(5630)), ("fail", 0, Rejected(5630))],
+    ids=["goes back, to be submitted once more", "is lost for the second time", "fails, as configured"],
+)
+async def test_stopping_does_not_wait_for_ever_and_what_is_unanswered_counts_as_lost(
+    on_unacked: str, code: int, outcome: Any, collector: Collector
+) -> None:
+    times: dict[str, Any] = {"drain_timeout": 0.05, "unbind_timeout": 0.0}
+    async with pair(collector, on_unacked=on_unacked, **times, smsc={"drop_responses": 1.0}) as both:
         await both.bound()
-        both.carrier.submit([a_submission()])
+        submission = a_submission()
+        both.carrier.submit([Submission((msgspec.structs.replace(submission.recipients[0], code=code),))])
         await both.until_smsc("submits", 1)
-    assert [type(outcome) for _, outcome in collector.outcomes] == [Deferred], "it is tried again elsewhere"
+    assert [outcome for _, outcome in collector.outcomes] == [outcome]
+
+
+async def test_that_an_answer_was_lost_is_remembered_by_what_goes_back_unsent(collector: Collector) -> None:
+    async with pair(collector, window=1, smsc={"response_delay": 0.05}) as both:
+        await both.bound()
+        lost_before = msgspec.structs.replace(a_submission().recipients[0], code=5630)
+        both.carrier.submit([a_submission(), Submission((lost_before,))])
+        await both.until_smsc("submits", 1)
+    assert dict(collector.outcomes)[lost_before] == Deferred(5630, 0.0)
 
 
 async def test_without_a_link_what_was_taken_goes_back_after_a_while(collector: Collector, clock: FakeClock) -> None:
@@ -484,6 +574,35 @@ async def test_check_tells_that_nobody_listens() -> None:
     assert fault.startswith(f"127.0.0.1:{port}: bind_transceiver: ")
 
 
+async def test_at_debug_every_pdu_is_one_line_without_text_or_password(collector: Collector, clock: FakeClock) -> None:
+    with structlog.testing.capture_logs() as lines:
+        async with pair(collector, clock=clock, concat="payload") as both:
+            await both.bound()
+            both.carrier.submit([a_submission(text="hush"), a_submission(text="hush " * 40)])
+            both.smsc.inbound("+14085550142", SENDER, "hush, too")
+            await collector.until(lambda: len(collector.outcomes) == 2 and len(collector.receipts) == 2)
+            await both.until_smsc("acknowledged", 3)
+            await both.until_clock(lambda: any("enquire_link_resp" in str(line) for line in lines), 10.0)
+    told = Counter((line["event"], line["pdu"].split()[0]) for line in lines if line["log_level"] == "debug")
+    assert told == {
+        ("sent", "bind_transceiver"): 1,
+        ("received", "bind_transceiver_resp"): 1,
+        ("sent", "submit_sm"): 2,
+        ("received", "submit_sm_resp"): 2,
+        ("received", "deliver_sm"): 3,
+        ("sent", "deliver_sm_resp"): 3,
+        ("sent", "enquire_link"): 1,
+        ("received", "enquire_link_resp"): 1,
+        ("sent", "unbind"): 1,
+        ("received", "unbind_resp"): 1,
+    }
+    assert all("\n" not in str(line) for line in lines)
+    assert not any(word in str(line) for line in lines for word in ("hush", "s3cret08"))
+    assert {(line["carrier"], line["bind"]) for line in lines if line["log_level"] == "debug"} == {
+        ("carrier", "bind_transceiver")
+    }
+
+
 async def test_an_error_that_nobody_expects_ends_it(collector: Collector) -> None:
     async with running_smsc() as (smsc, port):
         carrier = SmppCarrier(settings(port), SystemClock(), Random(1))
@@ -513,5 +632,6 @@ async def test_it_counts_for_operators_and_may_run_again(collector: Collector) -
                 )
                 carrier.submit([a_submission()])
                 await collector.until(lambda turn=turn: len(collector.receipts) == turn)  # type: ignore[misc]
-            assert [carrier.submitted_count, carrier.answered_count, carrier.received_count] == [turn] * 3
-            assert carrier.links()[0].state == "CLOSED"
+            (link,) = carrier.links()
+            assert [link.submitted, link.answered, link.received, link.connections] == [turn] * 4
+            assert link.state == "CLOSED"

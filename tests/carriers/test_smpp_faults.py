@@ -243,12 +243,14 @@ async def test_a_full_window_that_is_cut_off_for_an_hour_drains_at_once_when_the
         for _ in range(1800):  # an hour without a bind: what waits is free for any node
             clock.advance(2)
             await asyncio.sleep(0.0005)
+        await node.until_beaten()
         assert node.dispatch.held == 0
         smsc.options.refuse_bind = 0
         smsc.options.response_delay = 0.0
         while not smsc.counters["binds"] > 1:
             clock.advance(2)
             await asyncio.sleep(0.002)
+            await node.until_beaten()
         await node.until_told(COUNT, 10)  # with no further move of the clock: at once
         assert _repeats(smsc) <= WINDOW
         _all_delivered_once(node, list(node.events()))

@@ -88,8 +88,13 @@ RECEIPTS: dict[str, tuple[Pdu, dict[str, Any], Any]] = {
     ),
     "with our own number of the segment": (
         a_receipt(short_message=b"stat:DELIVRD err:000", tlvs={tlv.USER_MESSAGE_REFERENCE: b"\1\2"}),
+        {"user_message_reference": True},
+        Receipt("carrier", (reference_ref(OURS, FAR, 258),), FAR, 0),
+    ),
+    "with a number that we have not sent": (
+        a_receipt(short_message=b"stat:DELIVRD err:000", tlvs={tlv.USER_MESSAGE_REFERENCE: b"\1\2"}),
         {},
-        Receipt("carrier", (reference_ref(OURS, FAR, 258),), FAR, 0, pair=pair_ref(OURS, FAR)),
+        Receipt("carrier", (), FAR, 0, pair=pair_ref(OURS, FAR)),
     ),
     "unreadable": (a_receipt(short_message=b"\xff\xfe"), {}, None),
     "a form of its own": (
@@ -219,3 +224,24 @@ async def test_the_log_tells_every_pdu_without_texts_and_passwords(collector: Co
     }
     assert "secret" not in str(lines)
     assert "s3cret08" not in str(lines)
+
+
+@pytest.mark.parametrize(
+    ("esm_class", "said", "swallowed", "unreadable"),
+    [
+        (0, "id:5 stat:ENROUTE", True, 0),
+        (0, "id: 5, the stat: is on its way", False, 0),
+        (4, "id:5 stat:NEWWORD", True, 0),
+        (4, "on its way", True, 1),
+        (4, "", True, 1),
+    ],
+    ids=["a known word", "a person's words", "an unknown word", "no state", "nothing"],
+)
+def test_what_is_no_last_word_is_swallowed_only_if_it_is_a_receipt(
+    esm_class: int, said: str, swallowed: bool, unreadable: int
+) -> None:
+    reader = Reader(settings(1), {FAR, OURS}.__contains__)
+    found = reader.read(a_receipt(short_message=said.encode(), esm_class=esm_class))
+    assert (found is None) == swallowed
+    assert swallowed or (isinstance(found, Inbound) and found.text == said)
+    assert reader.unreadable_receipts == unreadable

@@ -87,7 +87,8 @@ def test_kept_data_hold_what_was_not_acknowledged_yet(tmp_path: Path) -> None:
     with Listen("--fail", "503") as broken, Dev(*data, "--callback-url", broken.url) as dev:
         assert run("send", "--url", dev.api, "--to", THEIRS, "--text", "hello").status == 0
         broken.line("message-delivered .* answered 503")
-    with Listen() as listen, Dev(*data, "--callback-url", listen.url):
+    with Listen() as listen, Dev(*data, "--callback-url", listen.url) as dev:
+        ask(f"{dev.base}/admin/clock", {"advance": 60})  # the next attempt is five seconds away
         listen.line("message-delivered")
 
 

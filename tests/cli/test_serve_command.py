@@ -6,12 +6,25 @@ import os
 import re
 import signal
 import ssl
+import urllib.request
 from pathlib import Path
 
 import pytest
 import trustme
 
-from cli.processes import APPLICATION, OURS, THEIRS, Command, Listen, Serve, ask, configuration, reserved_port, run
+from cli.processes import (
+    APPLICATION,
+    OURS,
+    SECONDS,
+    THEIRS,
+    Command,
+    Listen,
+    Serve,
+    ask,
+    configuration,
+    reserved_port,
+    run,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -22,11 +35,21 @@ def send(api: str, *, trusted: Path | None = None) -> int:
     return (run(*command, SSL_CERT_FILE=str(trusted)) if trusted else run(*command)).status
 
 
+AUTHORIZATION = {"Authorization": "Basic " + base64.b64encode(b"demo:demo").decode()}
+
+
 def post(api: str) -> int:
     """Send one message as an application does, without a process for it; return the status."""
-    authorization = {"Authorization": "Basic " + base64.b64encode(b"demo:demo").decode()}
     body = {"applicationId": APPLICATION, "from": OURS, "to": [THEIRS], "text": "hello"}
-    return ask(f"{api}/users/5500123/messages", body, headers=authorization).status
+    return ask(f"{api}/users/5500123/messages", body, headers=AUTHORIZATION).status
+
+
+def store(api: str, name: str) -> None:
+    """Upload a file."""
+    url = f"{api}/users/5500123/media/{name}"
+    request = urllib.request.Request(url, b"\x89PNG", AUTHORIZATION, method="PUT")
+    with urllib.request.urlopen(request, timeout=SECONDS) as response:
+        assert response.status == 204
 
 
 BROKEN = """
@@ -71,6 +94,13 @@ def test_of_port_0_both_apis_take_one_of_their_own(tmp_path: Path) -> None:
         assert ask(f"{serve.api.removesuffix('/api/v2')}/healthz").status == 404
 
 
+def test_links_to_media_name_the_port_that_was_free(tmp_path: Path) -> None:
+    with Serve(configuration(tmp_path, port=0)) as serve:
+        store(serve.api, "menu.png")
+        [file] = ask(f"{serve.api}/users/5500123/media", headers=AUTHORIZATION).json
+    assert file["content"] == f"{serve.api}/users/5500123/media/menu.png"
+
+
 def test_the_address_that_commands_ask_is_no_setting(tmp_path: Path) -> None:
     with Serve(configuration(tmp_path), PASSBAND_ADMIN_URL="http://127.0.0.1:9") as serve:
         assert run("numbers", PASSBAND_ADMIN_URL=serve.admin).out.count("5500123") == 1
@@ -107,7 +137,7 @@ def test_sigterm_ends_it_with_0_and_the_next_start_goes_on(tmp_path: Path) -> No
         config = configuration(tmp_path, url=broken.url, callbacks="schedule = [0.5]")
         with Serve(config) as serve:
             assert ask(f"{serve.admin}/readyz").status == 200
-            assert send(serve.api) == 0
+            assert post(serve.api) == 202
             broken.line("answered 503")
             assert serve.end() == 0
             assert '"event": "stopping"' in serve.printed
@@ -120,7 +150,7 @@ def test_credentials_are_given_when_the_endpoint_asks_for_them(tmp_path: Path) -
     with Listen("--auth", "desk:pw") as listen:
         config = configuration(tmp_path, url=listen.url, application=credentials)
         with Serve(config, DESK="pw") as serve:
-            assert send(serve.api) == 0
+            assert post(serve.api) == 202
             listen.line("without credentials, challenged")
             listen.line("message-delivered")
 
@@ -128,7 +158,7 @@ def test_credentials_are_given_when_the_endpoint_asks_for_them(tmp_path: Path) -
 def test_an_endpoint_that_recovers_is_told_what_it_missed(tmp_path: Path) -> None:
     soon = "schedule = [0.1]"
     with Listen("--fail-first", "2") as listen, Serve(configuration(tmp_path, url=listen.url, callbacks=soon)) as serve:
-        assert send(serve.api) == 0
+        assert post(serve.api) == 202
         listen.line("message-delivered .* answered 503", count=2)
         assert not listen.line("message-delivered", count=3).string.endswith("answered 503")
 

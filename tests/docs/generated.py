@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from passband.admin.faults import SORTS
-from passband.admin.metrics import COUNTERS, GAUGES, STORE_COUNTERS
+from passband.admin.metrics import CARRIER_COUNTERS, COUNTERS, GAUGES, LINK_COUNTERS, STORE_COUNTERS
 from passband.admin.rates import SERIES
 from passband.cli import main
 from passband.config import CARRIER_TYPES
@@ -70,6 +70,10 @@ def metrics() -> Iterator[str]:
         yield f"| `passband_{name}_total` | {labels} | {counted.help} |"
     for name, text in STORE_COUNTERS.items():
         yield f"| `passband_store_{name}_total` | | {text} |"
+    for name, text in LINK_COUNTERS.items():
+        yield f"| `passband_link_{name}_total` | `carrier`, `link` | {text} |"
+    for name, text in CARRIER_COUNTERS.items():
+        yield f"| `passband_carrier_{name}_total` | `carrier` | {text} |"
     for name, text in GAUGES.items():
         labels = ""
         if name.startswith("endpoint"):
@@ -77,7 +81,7 @@ def metrics() -> Iterator[str]:
         elif name.startswith(("queue", "handed", "carrier")):
             labels = "`carrier`"
         elif name.startswith("link"):
-            labels = "`carrier`, `link`"
+            labels = "`carrier`, `link`, `error`" if name == "link_error" else "`carrier`, `link`"
         yield f"| `passband_{name}` | {labels} | {text} |"
 
 

@@ -10,6 +10,7 @@ import pytest
 from passband.domain.error_codes import ERROR_CODES
 from passband.smpp import error_mapping as tables
 from passband.smpp import tlv
+from passband.smpp.err_dialects import ERR_DIALECTS
 from passband.smpp.error_mapping import Outcome, Retry, Verdict
 from passband.smpp.outcome import ReceiptPolicy, bind_verdict, bind_wait, receipt_verdict, submit_verdict
 from passband.smpp.receipt import Receipt
@@ -51,7 +52,7 @@ def test_the_tables_hold_no_row_more_than_the_mapping() -> None:
         tables.MESSAGE_STATES,
         tables.GSM_ERRORS,
     ]
-    held += [tables.DELIVERY_FAILURE_REASONS, *tables.ERR_DIALECTS.values()]
+    held += [tables.DELIVERY_FAILURE_REASONS, *ERR_DIALECTS.values()]
     # Beside them: two command_status rows and one stat row for whatever is not listed, and the platform's own codes.
     assert sum(map(len, held)) + 4 == len(ROWS)
 

@@ -7,8 +7,10 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import fields
 from typing import Any
 
+import msgspec
 import pytest
 
+from passband.smpp import tlv
 from passband.smpp.codec import Decoder
 from passband.smpp.pdu import BindTransceiver, DeliverSm, DeliverSmResp, EnquireLink, Pdu, SubmitSm, SubmitSmResp
 from passband.smsc import SmscOptions, serve
@@ -139,6 +141,31 @@ async def test_receipts_come_in_the_order_asked_for(order: str, expected: list[i
         pdus = [await client.next() for _ in range(6)]
         receipts = [int(pdu.source_addr[-1]) for pdu in pdus if isinstance(pdu, DeliverSm)]
         assert receipts == expected
+
+
+@pytest.mark.parametrize(
+    ("form", "answered", "named", "reference"),
+    [
+        ("none", False, False, None),
+        ("none-hex", False, True, None),
+        ("none-reference", False, False, b"\1\2"),
+        ("hex-none", True, False, None),
+        ("hex-reference", True, False, b"\1\2"),
+    ],
+)
+async def test_ids_may_be_missing(form: str, answered: bool, named: bool, reference: bytes | None) -> None:
+    async with served(id_format=form) as (port, control), bound(port) as client:
+        with_reference = msgspec.structs.replace(submit(2), tlvs={tlv.USER_MESSAGE_REFERENCE: b"\1\2"})
+        client.send(with_reference)
+        answer, receipt = await client.next(), await client.next()
+        assert bool(answer.message_id) == answered
+        assert receipt.short_message.startswith(b"id:") == named
+        assert b"stat:DELIVRD" in receipt.short_message
+        assert receipt.tlvs.get(tlv.USER_MESSAGE_REFERENCE) == reference
+        client.send(submit(3))
+        assert (await client.next(), (await client.next()).tlvs)[1] == {}, "there was no reference to repeat"
+        _, counters = await ask(control, "GET", "/counters")
+        assert counters.get("receipts_without_id", 0) == (0 if named else 2)
 
 
 @pytest.mark.parametrize(

@@ -23,12 +23,12 @@ def new_engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Calla
     engines: list[PostgresEngine] = []
 
     def new() -> Engine:
-        engines.append(PostgresEngine(server))
+        engines.append(PostgresEngine(server, server.take()))
         return engines[-1]
 
     yield new
     for engine in engines:
-        server.drop(engine.schema)
+        (server.drop if engine.altered else server.give_back)(engine.schema)
 
 
 @pytest.fixture

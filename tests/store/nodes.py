@@ -118,6 +118,10 @@ class Engine(Protocol):
 
     def execute(self, statement: str) -> list[tuple[Any, ...]]: ...
 
+    def unopened(self) -> str:
+        """Return the URL of a database that no node has ever opened."""
+        ...
+
 
 class SqliteEngine:
     def __init__(self, path: Path) -> None:
@@ -139,6 +143,9 @@ class SqliteEngine:
             return connection.execute(statement).fetchall()
         finally:
             connection.close()
+
+    def unopened(self) -> str:
+        return f"sqlite:{self.path}-unopened"
 
 
 class Stores:

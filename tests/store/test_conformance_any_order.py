@@ -172,7 +172,7 @@ def refs_of(recipient: Recipient) -> tuple[str, ...]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("examples", [10, pytest.param(500, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("examples", [25, pytest.param(500, marks=pytest.mark.soak)])
 def test_every_recipient_has_exactly_one_terminal_event(new_engine: Callable[[], Engine], examples: int) -> None:
     class OnThisEngine(AnyOrder):
         def __init__(self) -> None:

@@ -50,8 +50,42 @@ async def test_an_id_that_is_known_comes_before_the_pair(node: Node) -> None:
 
 
 async def test_a_pair_never_means_a_later_message(node: Node) -> None:
-    await node.store.record(receipt(), NOW)
+    await node.store.record(receipt(), NOW - 1)  # its message is over, or its receipt came twice
     await handed(node, PAIR)
+    assert "delivered" not in [kind for kind, _ in node.events]
+
+
+@pytest.mark.parametrize("refs", [(), ("1A2B",)], ids=["no id", "an id that nothing has"])
+@pytest.mark.parametrize("segments", [1, 3])
+async def test_receipts_without_an_id_may_come_before_the_outcome(
+    node: Node, other: Node, segments: int, refs: tuple[str, ...]
+) -> None:
+    recipient = a_recipient()
+    await node.accept(recipient)
+    for n in range(segments):
+        await other.store.record(receipt(*(f"{ref}{n}" for ref in refs)), NOW + 1)
+    assert "delivered" not in [kind for kind, _ in node.events]
+    await node.outcome(recipient, Accepted((PAIR,) * segments, 7200.0))
+    assert node.events[-1] == ("delivered", 0)
+
+
+async def test_a_receipt_that_came_early_counts_for_one_message(node: Node) -> None:
+    first, second = a_recipient(), a_recipient()
+    await node.accept(first, second)
+    await node.store.record(receipt(), NOW + 1)
+    for recipient in (first, second):
+        await node.outcome(recipient, Accepted((PAIR,), 7200.0))
+    assert [kind for kind, _ in node.events].count("delivered") == 1
+    assert (await node.store.depths())[0].handed == 1
+
+
+async def test_what_may_mean_two_recipients_is_not_kept_for_a_third(node: Node) -> None:
+    third = a_recipient()
+    await node.accept(third)
+    await handed(node, PAIR)
+    await handed(node, PAIR)
+    await node.store.record(receipt(), NOW + 1)
+    await node.outcome(third, Accepted((PAIR,), 7200.0))
     assert "delivered" not in [kind for kind, _ in node.events]
 
 

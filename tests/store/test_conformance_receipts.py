@@ -259,6 +259,18 @@ async def test_an_early_receipt_is_dropped_after_ten_minutes(
     assert node.events == [("sent", 0), *told]
 
 
+async def test_receipts_that_match_nothing_are_counted_when_they_are_dropped(node: Node) -> None:
+    await a_handed_one(node, "1")
+    await node.receipt("1", "01", number="+14085550199")  # forged: one receipt, whatever it may name
+    await node.receipt("2")
+    await node.receipt("2")  # repeated
+    await node.store.expire(NOW + 600)
+    assert node.store.statistics()["unmatched_receipts"] == 0
+    await node.store.expire(NOW + 600.1)
+    assert node.store.statistics()["unmatched_receipts"] == 2
+    assert node.events == []
+
+
 # ── twice and late ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 

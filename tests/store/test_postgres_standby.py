@@ -3,13 +3,15 @@
 import asyncio
 from collections.abc import Callable, Iterator
 
+import psycopg
 import pytest
 
 from passband.domain.errors import StoreUnavailable
 from passband.domain.message import Recipient
-from passband.store import postgres_link
+from passband.store import postgres_hosts
 from passband.store.postgres import PostgresStore
-from store.nodes import NOW, Node, Recorded, a_recipient, the_rules
+from passband.store.postgres_hosts import Hosts
+from store.nodes import NOW, Node, Recorded, Stores, a_recipient, the_rules
 from store.postgres_server import PostgresEngine
 
 pytestmark = pytest.mark.slow
@@ -94,7 +96,7 @@ async def test_a_commit_whose_wait_for_the_standby_is_ended_is_refused(
 async def test_a_commit_that_waits_for_ever_is_refused(
     postgres: PostgresEngine, standby: Standby, node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_link, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(postgres_hosts, "ANSWER_SECONDS", 0.5)
     standby.is_away()
     recipient, waiting = await accepting(node)
     await waits_for_the_standby(postgres)
@@ -110,9 +112,63 @@ async def test_a_read_that_is_not_answered_is_given_up(
 ) -> None:
     store = PostgresStore(postgres.url, the_rules(), Recorded())
     await store.open(NOW)
-    monkeypatch.setattr(postgres_link, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(postgres_hosts, "ANSWER_SECONDS", 0.2)
     with pytest.raises(StoreUnavailable):
         await store._reads.fetch("SELECT pg_sleep(5)")
     monkeypatch.undo()
     assert await store.lines(NOW) == []
     await store.close()
+
+
+# ── what the server's settings say of its commits ──────────────────────────────────────────────────────────────────
+
+SETTINGS = {
+    "of the server": "ALTER SYSTEM SET synchronous_commit = {}",
+    "of the database": "ALTER DATABASE postgres SET synchronous_commit = {}",
+    "of the user": "ALTER ROLE postgres SET synchronous_commit = {}",
+}
+
+
+@pytest.fixture(params=SETTINGS)
+def setting(request: pytest.FixtureRequest, postgres: PostgresEngine) -> Iterator[str]:
+    """How ``synchronous_commit`` is set; reset afterwards."""
+    statement = SETTINGS[request.param]
+    yield statement
+    postgres.execute(statement.split(" = ")[0].replace(" SET ", " RESET "))
+    postgres.execute("SELECT pg_reload_conf()")
+
+
+def default_of_a_new_session(postgres: PostgresEngine) -> str:
+    with psycopg.connect(postgres.url) as connection:
+        [(value,)] = connection.execute("SHOW synchronous_commit").fetchall()
+    return str(value)
+
+
+@pytest.mark.parametrize("value", ["local", "off"])
+async def test_a_commit_waits_for_the_standby_whatever_the_settings_are(
+    value: str, setting: str, postgres: PostgresEngine, standby: Standby, stores: Stores
+) -> None:
+    postgres.execute(setting.format(value))
+    postgres.execute("SELECT pg_reload_conf()")
+    while default_of_a_new_session(postgres) != value:
+        await asyncio.sleep(0.01)
+    node = await stores.open()
+    standby.is_away()
+    _, waiting = await accepting(node)
+    await waits_for_the_standby(postgres)
+    standby.is_back()
+    await waiting
+
+
+@pytest.mark.parametrize("value", ["on", "remote_write", "remote_apply"])
+async def test_a_setting_that_waits_for_the_standby_is_left_as_it_is(value: str, postgres: PostgresEngine) -> None:
+    session = await Hosts(f"{postgres.url}%20-c%20synchronous_commit%3D{value}").connect("passband")
+    assert await (await session.execute("SHOW synchronous_commit")).fetchall() == [(value,)]
+    await session.close()
+
+
+async def test_a_server_that_a_power_cut_harms_is_told_of_in_the_log(
+    stores: Stores, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await stores.open()
+    assert "(fsync): a power cut there loses what was answered with 202" in capsys.readouterr().out

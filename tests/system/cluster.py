@@ -72,11 +72,10 @@ class Server:
         )
         assert run.returncode == 0, run.stderr.decode()
 
-    def start(self) -> None:
-        """Start, and return when it takes connections."""
-        options = [
-            part for name, value in {**SETTINGS, "port": self.port}.items() for part in ("-c", f"{name}={value}")
-        ]
+    def start(self, **settings: str) -> None:
+        """Start, and return when it takes connections; ``settings`` go before those that it has."""
+        settings = {**SETTINGS, "port": f"{self.port}", **settings}
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 ["/bin/sh", "-c", UNTIL_END_OF_INPUT, "sh", self._programs / "postgres", "-D", self._data, *options],
@@ -176,6 +175,7 @@ class Cluster:
 
     def rejoin(self) -> None:
         """Rebuild the server that is not the primary as its standby; from then on every commit waits for it."""
+        self.standby.kill()
         self.standby.copy(self.primary)
         self.standby.start()
         _until(lambda: self.primary.execute("SELECT state FROM pg_stat_replication") == [("streaming",)])
@@ -217,11 +217,26 @@ def short_folder() -> Iterator[Path]:
 class Nodes:
     """Several installations on one cluster. ``api`` and ``admin`` are those of each in turn, as behind a proxy."""
 
-    def __init__(self, cluster: Cluster, members: Sequence[Installation]) -> None:
+    def __init__(self, cluster: Cluster, folder: Path, endpoint: int, options: dict[str, Any]) -> None:
         self.cluster = cluster
-        self.members = members
-        self.alive = list(members)  # those that get requests
+        self.members: list[Installation] = []
+        self.alive: list[Installation] = []  # those that get requests
+        self._folder, self._endpoint, self._options = folder, endpoint, options
         self._turns = itertools.count()
+
+    async def start(self, count: int = 1, **options: Any) -> list[Installation]:
+        """Start more of them at the same moment, and give them their share of the requests when all are ready."""
+        members = []
+        for number in range(len(self.members), len(self.members) + count):
+            folder = self._folder / f"node{number}"
+            folder.mkdir(parents=True)
+            members.append(
+                Installation(folder, self._endpoint, **{"store": self.cluster.url, **self._options, **options})
+            )
+        self.members += members
+        await asyncio.gather(*(member.start() for member in members))
+        self.alive += members
+        return members
 
     def _next(self) -> Installation:
         return self.alive[next(self._turns) % len(self.alive)]
@@ -266,15 +281,12 @@ async def nodes_on(
     cluster: Cluster, folder: Path, endpoint: int, *, count: int = 2, **options: Any
 ) -> AsyncIterator[Nodes]:
     """Start nodes of one configuration, each a program of its own, in folders below ``folder``; end them."""
-    members: list[Installation] = []
-    for number in range(count):
-        (folder / f"node{number}").mkdir(parents=True)
-        members.append(Installation(folder / f"node{number}", endpoint, store=cluster.url, **options))
+    nodes = Nodes(cluster, folder, endpoint, options)
     try:
-        await asyncio.gather(*(member.start() for member in members))
-        yield Nodes(cluster, members)
+        await nodes.start(count)
+        yield nodes
     finally:
-        for member in members:
+        for member in nodes.members:
             if member.is_running:
                 member.kill()
 

@@ -109,11 +109,16 @@ class Installation:
         more: str = "",
         files: int = 0,
         store: str = "",
+        program: Sequence[str] = ("-m", "passband"),
     ) -> None:
-        """``files`` is how many files a process may open; 0: as many as this one. ``store`` is a URL; "": SQLite's."""
+        """``files`` is how many files a process may open; 0: as many as this one. ``store`` is a URL; "": SQLite's.
+
+        ``program`` is what Python runs in place of the product itself.
+        """
         self.folder = folder
         self.workers = workers
         self._files = files
+        self._program = program
         self._api, self._admin = free_ports(1), free_ports(workers)
         self._log = folder.parent / f"{folder.name}.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -147,7 +152,7 @@ class Installation:
 
     async def start(self) -> None:
         """Start, and return when every process is ready."""
-        command = [sys.executable, "-m", "passband", "serve", "--config", str(self._file)]
+        command = [sys.executable, *self._program, "serve", "--config", str(self._file)]
         # Its settings are in its file alone, not in whatever the tests were started with.
         environ = {name: value for name, value in os.environ.items() if not name.startswith("PASSBAND_")}
         command += ["--workers", str(self.workers)]

@@ -27,6 +27,7 @@ FAILOVERS = int(os.environ.get("PASSBAND_SOAK_FAILOVERS", "20"))
 BATCH = 5  # of them between two judgements
 
 RESUME_SECONDS = 10.0  # after the promotion
+LOST: tuple[Callable[[Server], None], ...] = (Server.kill, Server.quit, Server.suspend)
 UNATTENDED = (0, 0, 0, 4, 11)  # seconds until somebody promotes the standby; nodes lose touch after eight
 BEAT_SECONDS = 2.0  # a node finds out so much later that it does not know what it holds
 # What one failover may repeat: callbacks under way from two nodes, and as many answered in a commit that failed.
@@ -90,6 +91,39 @@ async def test_a_lost_primary_costs_nothing_that_was_promised(
     assert play.ledger.repeated <= MOST_REPEATED
 
 
+@pytest.mark.slow
+async def test_nodes_leave_a_primary_that_stands_still_and_never_return_to_it(
+    make_play: MakePlay, cluster: Cluster, tmp_path: Path
+) -> None:
+    """It comes back by itself, first as it was, then started again, without a standby that its commits wait for."""
+    play, old = a_play(make_play, plain=True), cluster.primary
+
+    async def goes_on() -> float:
+        return max(await asyncio.gather(*(accepted(play, member) for member in nodes.alive)))
+
+    async with play.application.listening(), nodes_on(cluster, tmp_path, play.application.port) as nodes:
+        async with play.application.posting(nodes, rate=200):
+            await until(lambda: len(play.ledger.promised) >= 80, 30)
+            seconds = await fail_over(play, nodes, Server.suspend)
+            began_at = time.monotonic()
+            old.resume()
+            await nodes.start()
+            await goes_on()
+            old.kill()
+            await asyncio.to_thread(old.start, synchronous_standby_names="")
+            [(started_at,)] = old.execute("SELECT clock_timestamp()")
+            await asyncio.to_thread(cluster.terminate)
+            await goes_on()
+            await asyncio.to_thread(cluster.primary.kill)
+            before = len(play.ledger.refused)
+            await until(lambda: len(play.ledger.refused) >= before + 40, 30)
+            await asyncio.to_thread(cluster.primary.start)
+            play.ledger.disturb(began_at, await goes_on() + BEAT_SECONDS)
+        assert await play.judge(nodes, (), STAY) == []
+        assert old.execute(f"SELECT count(*) FROM nodes WHERE beat_at > '{started_at}'") == [(0,)]
+    assert seconds < RESUME_SECONDS
+
+
 @pytest.mark.soak
 async def test_primaries_are_lost_again_and_again(make_play: MakePlay, cluster: Cluster, tmp_path: Path) -> None:
     waits: list[float] = []
@@ -101,7 +135,7 @@ async def test_primaries_are_lost_again_and_again(make_play: MakePlay, cluster: 
             async with play.application.posting(nodes):
                 for _ in range(min(BATCH, FAILOVERS - first)):
                     await asyncio.sleep(play.random.uniform(0.2, 2))
-                    lose, after = play.random.choice([Server.kill, Server.quit]), play.random.choice(UNATTENDED)
+                    lose, after = play.random.choice(LOST), play.random.choice(UNATTENDED)
                     waits.append(await fail_over(play, nodes, lose, after))
                     print(
                         f"failover {len(waits)}: {lose.__name__}, {after} s, accepts {waits[-1]:.2f} s later",
@@ -118,6 +152,40 @@ async def test_primaries_are_lost_again_and_again(make_play: MakePlay, cluster: 
         f"{statistics.median(waits):.2f} s (median), {max(waits):.2f} s (longest)"
     )
     assert max(waits) < RESUME_SECONDS
+
+
+@pytest.mark.soak
+async def test_a_node_that_reaches_nothing_but_the_old_primary_does_not_start(
+    make_play: MakePlay, cluster: Cluster, tmp_path: Path
+) -> None:
+    """It cannot know that there is a newer one; but what it writes there waits for a standby that has gone."""
+    play, old = a_play(make_play, plain=True), cluster.primary
+    async with play.application.listening(), nodes_on(cluster, tmp_path, play.application.port, count=1) as nodes:
+        await fail_over(play, nodes, Server.kill)
+        await asyncio.to_thread(old.start)
+        with pytest.raises(AssertionError, match="ended by itself"):
+            await nodes.start(store=old.url)
+        assert await nodes.start()
+
+
+@pytest.mark.soak
+async def test_a_primary_that_stalls_for_some_seconds_costs_no_connection(
+    make_play: MakePlay, cluster: Cluster, tmp_path: Path
+) -> None:
+    """Nobody was promoted: so what waits for it waits on, is answered, and nothing is sent or told twice."""
+    play = make_play(plain=True)
+    async with play.application.listening(), nodes_on(cluster, tmp_path, play.application.port) as nodes:
+        async with play.application.posting(nodes, rate=200):
+            await until(lambda: len(play.ledger.promised) >= 80, 30)
+            cluster.primary.suspend()
+            await asyncio.sleep(6)
+            cluster.primary.resume()
+            before = len(play.ledger.promised)
+            await until(lambda: len(play.ledger.promised) >= before + 80, 30)
+        assert await play.judge(nodes, ()) == []
+        assert "connected to the database again" not in nodes.log
+    assert play.ledger.refused == {}
+    assert play.ledger.repeated == 0
 
 
 # ── other faults, with the database where it is ──────────────────────────────────────────────────────────────────────
@@ -188,7 +256,7 @@ FAULTS: dict[Fault, float] = {  # and within how many seconds after each the nod
     a_table_is_locked: 5,
     its_commits_are_cancelled_while_they_wait_for_the_standby: RESUME_SECONDS,
     its_standby_stands_still: 5,
-    it_stands_still_and_the_standby_is_promoted: 25,  # until its answer is given up, and each new connection to it
+    it_stands_still_and_the_standby_is_promoted: RESUME_SECONDS,
 }
 
 

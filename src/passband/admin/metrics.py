@@ -42,6 +42,18 @@ STORE_COUNTERS = {
     "commits": "Transactions committed.",
     "operations": "Steps made durable; many share a transaction.",
     "seconds": "Time spent in transactions, in seconds.",
+    "unmatched_receipts": "Receipts that matched nothing within ten minutes: forged, repeated, or too late.",
+}
+LINK_COUNTERS = {
+    "submitted": "Segments written to a link.",
+    "answered": "Segments of a link that were answered.",
+    "received": "Receipts and messages that came over a link.",
+    "connections": "Connections of a link.",
+}
+CARRIER_COUNTERS = {
+    "throttled": "Segments that a carrier refused because they were too many.",
+    "nameless_receipts": "Receipts of a carrier that name no id.",
+    "unreadable_receipts": "Receipts of a carrier that say nothing that is understood.",
 }
 GAUGES = {
     "queue_recipients": "Recipients that wait for a carrier.",
@@ -57,6 +69,7 @@ GAUGES = {
     "link_bound": "1 where a link to a carrier is bound.",
     "link_pending": "Segments of a link whose answer is awaited.",
     "link_window": "Segments that may be unanswered on a link.",
+    "link_error": "1, with what ended a link's last connection, or kept it from a new one.",
 }
 
 
@@ -68,6 +81,9 @@ class LinkHeld(NamedTuple):
     bound: bool
     pending: int
     window: int
+    error: str | None
+    counts: Mapping[str, int]
+    """As LINK_COUNTERS names them."""
 
     @property
     def labels(self) -> tuple[str, str]:
@@ -82,6 +98,8 @@ class Held(NamedTuple):
     endpoints: Sequence[tuple[Endpoint, bool, int, int]]
     rooms: Mapping[str, int]
     links: Sequence[LinkHeld] = ()
+    carriers: Mapping[str, Mapping[str, int]] = {}
+    """Of carriers that have links, as CARRIER_COUNTERS names them."""
 
 
 class Metrics:
@@ -114,6 +132,17 @@ class Metrics:
         statistics = self._store.statistics()
         for name, text in STORE_COUNTERS.items():
             yield CounterMetricFamily(f"passband_store_{name}", text, value=statistics[name])
+        held = self._held()
+        for name, text in LINK_COUNTERS.items():
+            family = CounterMetricFamily(f"passband_link_{name}", text, labels=("carrier", "link"))
+            for link in held.links:
+                family.add_metric(link.labels, link.counts[name])
+            yield family
+        for name, text in CARRIER_COUNTERS.items():
+            family = CounterMetricFamily(f"passband_carrier_{name}", text, labels=("carrier",))
+            for carrier, counts in held.carriers.items():
+                family.add_metric((carrier,), counts[name])
+            yield family
 
     def _gauges(self, depths: Sequence[Depth], oldest: float | None) -> Iterable[Metric]:
         now = self._now()
@@ -132,6 +161,7 @@ class Metrics:
             "link_bound": [(link.labels, int(link.bound)) for link in held.links],
             "link_pending": [(link.labels, link.pending) for link in held.links],
             "link_window": [(link.labels, link.window) for link in held.links],
+            "link_error": [((*link.labels, link.error), 1) for link in held.links if link.error is not None],
         }
         for name, text in GAUGES.items():
             labels: tuple[str, ...] = ()
@@ -140,7 +170,7 @@ class Metrics:
             elif name.startswith(("queue", "handed", "carrier")):
                 labels = ("carrier",)
             elif name.startswith("link"):
-                labels = ("carrier", "link")
+                labels = ("carrier", "link", "error") if name == "link_error" else ("carrier", "link")
             family = GaugeMetricFamily(f"passband_{name}", text, labels=labels)
             for key, value in values[name]:
                 family.add_metric(key, value)

@@ -94,9 +94,9 @@ async def run_bench(
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=console, transient=True) as progress:
-        for part in _backlog_parts(messages, connections, backlog) if backlog else _parts(messages, connections):
+        for part in backlog_parts(messages, connections, backlog) if backlog else _parts(messages, connections):
             task = progress.add_task(f"{part.name} …")
-            figures.append(await _measure(part, smpp=smpp, store_url=store, nodes=nodes))
+            figures.append(await measure(part, smpp=smpp, store_url=store, nodes=nodes))
             progress.remove_task(task)
     if as_json:
         sys.stdout.write(json.dumps([_row(f) for f in figures]) + "\n")
@@ -104,7 +104,7 @@ async def run_bench(
         engine = "SQLite" if store is None else "PostgreSQL"
         several = f"{nodes} nodes" if nodes > 1 else "one node"
         by = "SMPP" if smpp else "simulated carrier"
-        Console(width=120).print(_table(figures, f"Passband, {several}, {engine}, {by}, everything durable"))
+        Console(width=120).print(table(figures, f"Passband, {several}, {engine}, {by}, everything durable"))
     return 0
 
 
@@ -124,7 +124,8 @@ def _parts(messages: int, connections: int) -> list[Part]:
     ]
 
 
-def _backlog_parts(messages: int, connections: int, backlog: int) -> list[Part]:
+def backlog_parts(messages: int, connections: int, backlog: int) -> list[Part]:
+    """Return the whole path beside an empty store, and beside so many recipients and so many callbacks that wait."""
     plan = _plan(count=messages, connections=connections)
     return [
         Part("an empty store", plan),
@@ -141,7 +142,8 @@ def _backlog_parts(messages: int, connections: int, backlog: int) -> list[Part]:
     ]
 
 
-async def _measure(part: Part, *, smpp: bool, store_url: str | None, nodes: int) -> Figures:
+async def measure(part: Part, *, smpp: bool, store_url: str | None, nodes: int) -> Figures:
+    """Run one part on a store of its own, which is gone afterwards. Raises NodeFailed."""
     ports, endpoint = [free_port() for _ in range(nodes)], free_port()
     plan = part.plan(ports, endpoint)
     # Accepting alone: a carrier that takes one segment in a thousand seconds leaves everything in the queue.
@@ -177,7 +179,8 @@ def _row(f: Figures) -> dict[str, object]:
     }
 
 
-def _table(figures: list[Figures], title: str) -> Table:
+def table(figures: list[Figures], title: str) -> Table:
+    """Return what was measured, a line for each part."""
     table = Table(title=title)
     for column in ("", "ready", "accepted/s", "end to end/s", "POST to 202", "POST to callback", "processor", "memory"):
         table.add_column(column, justify="left" if not column else "right")

@@ -18,8 +18,10 @@ from passband.cli import ending, options
 @click.option("--no-receipts", is_flag=True, help="Send none.")
 @click.option("--order", "receipt_order", type=click.Choice(["in-order", "reversed", "shuffled"]), default="in-order",
               show_default=True, help="Of receipts that are due together.")  # fmt: skip
-@click.option("--ids", "id_format", type=click.Choice(["hex", "hex-decimal", "decimal-hex", "padded", "uuid"]),
-              default="hex", show_default=True, help="Form of message ids, in answer and receipt.")  # fmt: skip
+@click.option("--ids", "id_format", type=click.Choice(["hex", "hex-decimal", "decimal-hex", "padded", "uuid", "none",
+              "none-hex", "none-reference", "hex-none", "hex-reference"]), default="hex", show_default=True,
+              help="Form of message ids in the answer and, after the dash, in the receipt. none: no id; reference: in "
+              "its place the segment's user_message_reference.")  # fmt: skip
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True),
               help="Refuse with 0x58 what is beyond so many segments per second.")  # fmt: skip
 @click.option("--error", "errors", multiple=True, metavar="STATUS=RATIO",

@@ -17,6 +17,7 @@ from passband.config.values import (
     BaseUrl,
     ContentType,
     Domain,
+    ErrorCode,
     File,
     Flag,
     HttpUrl,
@@ -56,7 +57,6 @@ from passband.smpp.text import Charset
 WEEK = 7 * 86_400
 
 Seconds = Annotated[float, number("seconds", 0.1, 3600)]
-ErrorCode = Annotated[int, whole("error code", 1, 9999)]
 Converted = TypeVar("Converted")
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlsplit
 
+from passband.domain.error_codes import ERROR_CODES
 from passband.domain.number import is_sender
 
 
@@ -81,6 +82,12 @@ def whole(unit: str, low: int, high: int) -> Rule:
         return value
 
     return Rule(f"a whole number of {unit} from {low:,} to {high:,}", read)
+
+
+def _error_code(value: object, _folder: Path) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value not in ERROR_CODES:
+        raise ValueError
+    return value
 
 
 def one_of(choices: Iterable[str]) -> Rule:
@@ -245,6 +252,7 @@ Prefix = Annotated[
     str,
     text("the beginning of a number, such as +1919, or nothing", re.compile(r"\+?[0-9]{0,15}", re.ASCII).fullmatch),
 ]
+ErrorCode = Annotated[int, Rule("a delivery error code, such as 4720", _error_code)]
 Listen = Annotated[Address, Rule("an address such as 127.0.0.1:8080 or [::1]:8080", _address)]
 HttpUrl = Annotated[str, text("an absolute http or https URL", _is_http_url)]
 BaseUrl = Annotated[str, text("an absolute http or https URL without a query", _is_base_url)]

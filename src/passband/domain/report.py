@@ -3,10 +3,14 @@
 import enum
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 
 from passband.domain.message import SMS, Kind, Recipient
+
+PAIR: Final = "~"
+"""With what a reference begins that stands for two numbers, where a carrier gives no identifiers."""
 
 
 class Deciding(enum.IntEnum):
@@ -93,9 +97,10 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):
 
     ``refs`` are the identifiers under which the segment may be known, the likeliest first. ``pair`` is what a
     segment between these two numbers is known by that has no identifier: it counts if the others match nothing and
-    exactly one recipient is known by it, and is not kept for later ones. ``number`` is the recipient
-    that the receipt claims to be about; one that does not match is a forgery. ``code`` is 0 for a delivered segment.
-    ``otherwise`` is the message that it is if it matches nothing: a text may only look like a receipt.
+    exactly one recipient is known by it. If none is, it is kept for one whose outcome is still to be recorded and whose
+    message is older than the receipt, which cannot mean a later one. ``number`` is the recipient that the receipt
+    claims to be about; one that does not match is a forgery. ``code`` is 0 for a delivered segment. ``otherwise`` is
+    the message that it is if it matches nothing: a text may only look like a receipt.
     """
 
     carrier: str

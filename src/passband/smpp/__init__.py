@@ -8,7 +8,7 @@
     udh            user data headers, and where a segment stands in its message
     receipt        delivery receipts: what is one, what it says
     message_id     whose receipt it is: the keys under which carriers' message ids are looked up
-    outcome        statuses and receipts → verdicts, by the tables of error_mapping
+    outcome        statuses and receipts → verdicts, by the tables of error_mapping and err_dialects
     times          the 16 characters of an SMPP time
     session        a session's window and timers; session_states holds its table, session_steps what its acts do,
                    session_events what it tells

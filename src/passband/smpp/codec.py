@@ -123,7 +123,7 @@ class Decoder:
         if size >= 16 and not self._held:
             # One whole PDU, which is what arrives as long as little arrives; whatever it is not goes the long way.
             length, command_id, status, sequence = _header_at(data)
-            if length == size <= self._max_pdu and not self._lost and (read := self._reader_of(command_id)) is not None:
+            if length == size <= self._max_pdu and (read := self._reader_of(command_id)) is not None:
                 try:
                     return [read(data, 16, size, status, sequence)]
                 except RecoverablePduError:
@@ -171,7 +171,7 @@ class Decoder:
             length = int.from_bytes(rest[:4], "big")
             if not 16 <= length <= self._max_pdu:
                 found.append(StreamLost(length))
-                self._lost, rest = True, b""
+                self._lost, self._reader_of, rest = True, _NO_READERS.get, b""
         else:
             wanted = 4
         self._rest = [rest]
@@ -198,6 +198,7 @@ def _reader(command: type[Pdu]) -> _Reader:
     if command.command_id & RESPONSE:
 
         def read_response(octets: bytes, start: int, end: int, status: int, sequence: int) -> Pdu:
+            """Read a response as far as it goes; without a body it has no values."""
             if not mandatory or start == end:
                 return construct(sequence, status, *[None for _ in mandatory[:1]])
             values: list[str | int | bytes] = []
@@ -220,6 +221,7 @@ def _reader(command: type[Pdu]) -> _Reader:
     refusal = RINVMSGLEN if command in (SubmitSm, DeliverSm, DataSm) else RINVCMDLEN
 
     def read_request(octets: bytes, start: int, end: int, status: int, sequence: int) -> Pdu:
+        """Read a request. Raises RecoverablePduError where a field does not fit."""
         values: list[str | int | bytes] = []
         for name, kind in mandatory:
             try:
@@ -273,6 +275,7 @@ def _short_message_reader(command: type[SubmitSm] | type[DeliverSm]) -> _Reader:
     read_slowly = _reader(command)
 
     def read(octets: bytes, start: int, end: int, status: int, sequence: int) -> Pdu:
+        """Read it with one match. Raises RecoverablePduError where a field does not fit."""
         found = _usual_body(octets, start, end)
         if found is None:
             return read_slowly(octets, start, end, status, sequence)
@@ -316,7 +319,7 @@ def _message_id_reader(command: type[SubmitSmResp] | type[DeliverSmResp]) -> _Re
 
     def read(octets: bytes, start: int, end: int, status: int, sequence: int) -> Pdu:
         last = end - 1
-        if octets.find(0, start) == last and last - start < MAX_STRING:
+        if octets.find(0, start, start + MAX_STRING) == last:
             return command(sequence, status, octets[start:last].decode("latin-1"))
         return read_slowly(octets, start, end, status, sequence)
 
@@ -355,4 +358,5 @@ _READERS: Final[dict[int, _Reader]] = {
     DeliverSmResp.command_id: _message_id_reader(DeliverSmResp),
 }
 
+_NO_READERS: Final[dict[int, _Reader]] = {}
 _header_at = HEADER.unpack_from

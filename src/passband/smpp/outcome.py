@@ -14,13 +14,12 @@ from typing import Final
 
 from passband.domain.error_codes import ERROR_CODES
 from passband.smpp import tlv
+from passband.smpp.err_dialects import ERR_DIALECTS, PLATFORM_DIALECT
 from passband.smpp.error_mapping import (
     COMMAND_STATUSES,
     DELIVERY_FAILURE_REASONS,
-    ERR_DIALECTS,
     GSM_ERRORS,
     MESSAGE_STATES,
-    PLATFORM_DIALECT,
     RECEIPT_STATES,
     UNKNOWN_STATE,
     UNKNOWN_STATUS,

@@ -1,7 +1,7 @@
 """What the simulated carrier sends back: receipts and inbound messages, as bodies of deliver_sm."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from random import Random
 from typing import Final
@@ -10,11 +10,22 @@ import msgspec
 
 from passband.carriers.simulator import DELIVERED, Plan, plan_by_number
 from passband.domain.message import Direction, Kind, Message, Recipient
-from passband.smpp import text, udh
+from passband.smpp import text, tlv, udh
 from passband.smpp.pdu import DeliverSm, SubmitSm, write_string
 from passband.smsc.options import IdFormat
 
 EXPIRED, REJECTED = frozenset({4794, 9902}), frozenset({4750, 4770, 4775})
+
+
+_NAMELESS: Final[Mapping[IdFormat, tuple[bool, bool]]] = {
+    # form: whether there is an id in the response, and in the receipt
+    "none": (False, False),
+    "none-hex": (False, True),
+    "none-reference": (False, False),
+    "hex-none": (True, False),
+    "hex-reference": (True, False),
+}
+REFERRING: Final[frozenset[IdFormat]] = frozenset({"none-reference", "hex-reference"})
 
 
 class MessageIds:
@@ -25,12 +36,15 @@ class MessageIds:
         self._next = random.getrandbits(28) | 1 << 28  # 9 digits in decimal, whatever the seed
 
     def next(self, form: IdFormat) -> tuple[str, str]:
-        """Return a new id as the response has it, and as the receipt has it (SMPP, section 9)."""
+        """Return a new id as the response has it, and as the receipt has it (SMPP, section 9); empty: without."""
         self._next += 1
         number = self._next
         if form == "hex":
             shown = f"{number:X}"
             return shown, shown
+        if form in _NAMELESS:
+            in_response, in_receipt = _NAMELESS[form]
+            return f"{number:X}" if in_response else "", f"{number:X}" if in_receipt else ""
         if form == "hex-decimal":
             return f"{number:x}", f"{number:010}"
         if form == "decimal-hex":
@@ -75,15 +89,20 @@ class ReceiptWriter:
         self._minute = -1
         self._date = ""
 
-    def body(self, pdu: SubmitSm, message_id: str, code: int, now: float) -> bytes:
-        """Return the receipt of a segment: delivered if ``code`` is 0; else ``err`` is the delivery error code."""
+    def body(self, pdu: SubmitSm, message_id: str, code: int, now: float, *, referring: bool = False) -> bytes:
+        """Return the receipt of a segment: delivered if ``code`` is 0; else ``err`` is the delivery error code.
+
+        Without ``message_id`` it names none; ``referring`` adds the segment's user_message_reference, if it has one.
+        """
         minute = int(now // 60)
         if minute != self._minute:
             self._minute = minute
             self._date = f"{datetime.fromtimestamp(now, UTC):%y%m%d%H%M}"
         delivered, state = ("000", _state(code)) if code else ("001", "DELIVRD")
+        name = f"id:{message_id} " if message_id else ""
+        reference = pdu.tlvs.get(tlv.USER_MESSAGE_REFERENCE) if referring else None
         said = (
-            f"id:{message_id} sub:001 dlvrd:{delivered} submit date:{self._date} done date:{self._date} "
+            f"{name}sub:001 dlvrd:{delivered} submit date:{self._date} done date:{self._date} "
             f"stat:{state} err:{code:03} text:"
         ).encode("latin-1")
         return (
@@ -95,6 +114,7 @@ class ReceiptWriter:
             + b"\x04\0\0\0\0\0\0\0\0"
             + bytes((len(said),))
             + said
+            + (b"" if reference is None else tlv.write({tlv.USER_MESSAGE_REFERENCE: reference}))
         )
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 ReceiptOrder = Literal["in-order", "reversed", "shuffled"]
-IdFormat = Literal["hex", "hex-decimal", "decimal-hex", "padded", "uuid"]
+Nameless = Literal["none", "none-hex", "none-reference", "hex-none", "hex-reference"]
+IdFormat = Literal["hex", "hex-decimal", "decimal-hex", "padded", "uuid", Nameless]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,7 +37,10 @@ class SmscOptions:
     receipt_window: int = 1000
     """Receipts and inbound messages that may be unanswered on each bind."""
     id_format: IdFormat = "hex"
-    """Of message ids: in the response, and, after the dash, in the receipt."""
+    """Of message ids: in the response, and, after the dash, in the receipt.
+
+    ``none`` is no id. ``reference`` is none, and in its place the user_message_reference of the segment, if it had one.
+    """
 
     rate: float | None = None
     """Above so many segments per second they are refused with ESME_RTHROTTLED."""

@@ -21,7 +21,7 @@ from passband.smpp.pdu import DataSm, DataSmResp, DeliverSmResp, Pdu, SubmitSm, 
 from passband.smpp.session import Session
 from passband.smpp.session_events import Answered, BindRequested, Closed, Event, Received, Unacknowledged
 from passband.smpp.session_states import Role, State
-from passband.smsc.deliveries import MessageIds, ReceiptWriter, inbound_bodies, plan_of
+from passband.smsc.deliveries import REFERRING, MessageIds, ReceiptWriter, inbound_bodies, plan_of
 from passband.smsc.options import SmscOptions
 
 log = structlog.get_logger()
@@ -186,7 +186,7 @@ class Smsc:
         return 0
 
     def take(self, peer: "Peer", pdu: SubmitSm, now: float) -> str:
-        """Accept a segment; return its id. Its receipt follows after the delay."""
+        """Accept a segment; return its id, which may be empty. Its receipt follows after the delay."""
         options = self.options
         counters = self.counters
         counters["accepted"] += 1
@@ -195,11 +195,13 @@ class Smsc:
             self.ledger.append(Taken(message_id, pdu.source_addr, pdu.destination_addr, pdu.content()))
         if options.receipts and pdu.registered_delivery & 1:
             plan = plan_of(pdu.destination_addr)
-            body = self._receipts.body(pdu, receipt_id, plan.code, now)
+            body = self._receipts.body(pdu, receipt_id, plan.code, now, referring=options.id_format in REFERRING)
             delay = options.receipt_delay if plan.delay is None else plan.delay
             system_id = peer.system_id
             for _ in range(plan.receipts):
                 counters["receipts"] += 1
+                if not receipt_id:
+                    counters["receipts_without_id"] += 1
                 self.later(now + delay, lambda: self.deliver(system_id, (body,)))
         return message_id
 

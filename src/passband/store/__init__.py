@@ -314,7 +314,10 @@ class Store(Protocol):
         ...
 
     def statistics(self) -> Mapping[str, float]:
-        """Return counters of the group commit since the start: commits, operations, seconds, largest."""
+        """Return counters since the start: commits, operations, seconds and largest of the group commit.
+
+        ``unmatched_receipts`` are those that this node has dropped because nothing matched them within ten minutes.
+        """
         ...
 
     async def close(self) -> None:

@@ -1,7 +1,8 @@
 """The operations that the engines run: what a call of the store asks for, before it is SQL."""
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from passband.domain.event import Callback, CallbackKey, Endpoint
 from passband.domain.message import Recipient
@@ -83,6 +84,8 @@ class Expire(Operation[int]):
     now: float
     receipts: Sequence[tuple[str, str, int]] = ()
     retries: Sequence[tuple[str, str, int]] = ()
+    unmatched: Counter[str] = field(init=False, default_factory=Counter)
+    """How many receipts of each carrier were dropped because they had matched nothing for long."""
 
 
 @dataclass(slots=True, eq=False)

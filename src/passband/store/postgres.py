@@ -2,11 +2,12 @@
 
 **Resource handling.** One connection writes: batches of operations, each transaction sent through a pipeline. A few
 others read what may take long. A commit is as durable as the server's ``synchronous_commit`` says, on the standbys too
-where it names some; ``off`` is not accepted, it becomes ``on``.
+where it names some; ``off`` and ``local`` are not accepted, they become ``on``.
 
 **Error handling.** Deadlocks and serialization failures: the transaction is run again. Everything else that is the
 database's fault is StoreUnavailable for all who wait, at once, until the connection is back. A connection on which
-nothing is answered for twelve seconds is cut, and so is one that tells of a commit which did not wait for the standby.
+nothing is answered for twelve seconds is cut; so is one to a server that another has followed as the primary, and one
+that tells of a commit which did not wait for the standby.
 
 A connection that is lost *while* a commit is under way leaves it unknown whether that was made. It is told as
 StoreUnavailable, never as success, and if it was made after all:
@@ -22,17 +23,15 @@ StoreUnavailable, never as success, and if it was made after all:
 """
 
 import contextlib
+import math
 import os
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import structlog
-from psycopg import AsyncConnection
 from psycopg.errors import DeadlockDetected, LockNotAvailable, SerializationFailure
 
 from passband.domain.errors import StoreUnavailable
@@ -56,12 +55,14 @@ from passband.store import (
 )
 from passband.store import operations as op
 from passband.store.commit import GroupCommit, Operation
-from passband.store.postgres_link import OUT_OF_ORDER, Link, answering
+from passband.store.postgres_hosts import OUT_OF_ORDER, Hosts, Session
+from passband.store.postgres_link import Link
 from passband.store.postgres_pipe import UNEXPECTED, Again, Manner, Pipe
 from passband.store.postgres_reads import Reads
 from passband.store.postgres_schema import migrate
 from passband.store.postgres_steps import Batch
 from passband.store.postgres_vacuum import vacuum
+from passband.store.processes import is_dead, machine
 from passband.store.queries import migrations
 from passband.store.schema import level_of
 
@@ -87,16 +88,17 @@ class PostgresStore:
 
     def __init__(self, url: str, rules: Rules, births: Births, *, history_days: int = 0) -> None:
         """``url`` is libpq's, with several hosts where there are standbys; the one that takes writes is used."""
-        self._url = url
         self._rules = rules
         self._births = births
         self._history_days = history_days
         self._migrations = migrations("postgres")
-        self._link = Link(url)
-        self._reads = Reads(url)
+        self._hosts = Hosts(url)
+        self._link = Link(self._hosts)
+        self._reads = Reads(self._hosts)
         self._commit = GroupCommit(self)
         self._beaten = 0.0
         self._vacuumed = 0.0
+        self._unmatched = 0
         self._adrift = False  # a commit's outcome is not known, so neither is what this node holds
         self._left: set[int] = set()  # numbers that this node had, whose leases are to be freed
         self.node = 0
@@ -108,7 +110,8 @@ class PostgresStore:
         """
         try:
             connection = await self._link.open()
-            self._complete = await migrate(connection, self._migrations, SILENT_SECONDS)
+            with self._hosts.answering(connection, math.inf):  # it may wait for another node's changes
+                self._complete = await migrate(connection, self._migrations, SILENT_SECONDS)
         except OUT_OF_ORDER as error:
             await self._link.close()
             raise StoreUnavailable(f"cannot use the database: {error}") from error
@@ -119,7 +122,7 @@ class PostgresStore:
         await self._register(now)
 
     async def _register(self, now: float) -> None:
-        self.node = await self._commit.submit(op.Register(_machine(), os.getpid(), level_of(self._migrations), now))
+        self.node = await self._commit.submit(op.Register(machine(), os.getpid(), level_of(self._migrations), now))
         self._beaten = time.monotonic()
 
     async def close(self) -> None:
@@ -165,7 +168,7 @@ class PostgresStore:
         batch = Batch(Pipe(connection, self.node, manner), self._rules, self._births, self._history_days)
         committing = False
         try:
-            with answering(connection):
+            with self._hosts.answering(connection):
                 async with connection.pipeline():
                     await connection.execute("BEGIN", prepare=True)
                     born = await batch.run(operations)
@@ -178,9 +181,9 @@ class PostgresStore:
             raise
         return born
 
-    async def _clear(self, connection: AsyncConnection[Any], committing: bool) -> None:
+    async def _clear(self, connection: Session, committing: bool) -> None:
         """Make the connection ready for the next transaction, or find another."""
-        with contextlib.suppress(*OUT_OF_ORDER), answering(connection):
+        with contextlib.suppress(*OUT_OF_ORDER), self._hosts.answering(connection):
             await connection.rollback()
         if connection.closed:
             self._adrift |= committing
@@ -233,10 +236,14 @@ class PostgresStore:
         await self._commit.submit(op.Release(recipients, callbacks))
 
     async def expire(self, now: float) -> int:
-        count = await self._commit.submit(op.Expire(now))
+        operation = op.Expire(now)
+        count = await self._commit.submit(operation)
+        if operation.unmatched:
+            self._unmatched += operation.unmatched.total()
+            log.info("receipts matched nothing", receipts=dict(operation.unmatched))
         if now - self._vacuumed >= VACUUM_SECONDS:
             self._vacuumed = now
-            await vacuum(self._url, self._reads)
+            await vacuum(self._hosts, self._reads)
         return count
 
     # ── nodes ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -253,8 +260,8 @@ class PostgresStore:
             await self._register(now)
             self._adrift = False  # not before: without a new number it would go on with what it does not know
             return False
-        for node, machine, pid, silent in await self._reads.nodes():
-            gone = node in self._left or _dead(machine, pid)
+        for node, where, pid, silent in await self._reads.nodes():
+            gone = node in self._left or is_dead(where, pid)
             if node != self.node and (gone or (in_touch and silent > SILENT_SECONDS)):
                 log.info("taking over from a silent node", node=node, silent_seconds=round(silent, 1))
                 await self._bury(node)
@@ -264,7 +271,9 @@ class PostgresStore:
 
     async def _finish_schema(self) -> bool:
         try:
-            return await migrate(self._link.ready(), self._migrations, SILENT_SECONDS, tries=1)
+            connection = self._link.ready()
+            with self._hosts.answering(connection, math.inf):
+                return await migrate(connection, self._migrations, SILENT_SECONDS, tries=1)
         except LockNotAvailable:
             return False  # next time
         except OUT_OF_ORDER as error:
@@ -318,25 +327,5 @@ class PostgresStore:
 
     def statistics(self) -> Mapping[str, float]:
         c = self._commit
-        return {"commits": c.commits, "operations": c.operations, "largest": c.largest, "seconds": c.seconds}
-
-
-def _machine() -> str:
-    """Return what tells apart where process numbers mean something: this machine since its start, this container."""
-    parts = [socket.gethostname()]
-    with contextlib.suppress(OSError):
-        parts += [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), os.readlink("/proc/self/ns/pid")]
-    return " ".join(parts)
-
-
-def _dead(machine: str, pid: int) -> bool:
-    """Tell whether a node was a process of this machine that is gone, so that nobody need wait for its silence."""
-    if machine != _machine():
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
+        counted = {"commits": c.commits, "operations": c.operations, "largest": c.largest, "seconds": c.seconds}
+        return {**counted, "unmatched_receipts": self._unmatched}

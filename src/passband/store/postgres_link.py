@@ -1,121 +1,80 @@
-"""Connections to PostgreSQL: how they are set up, and that the writing one comes back by itself.
-
-**Error handling.** What means that the database is out of order, rather than that a statement is wrong, is told by
-psycopg's classes, never by a text: connection lost, server shutting down, standby, disk full, too many connections,
-timeout.
-"""
+"""The one connection that writes: that it comes back by itself, and what is to be known of the server that it is to."""
 
 import asyncio
-import contextlib
-import os
 import select
-import socket
-from collections.abc import Iterator
-from typing import Any
 
 import psycopg
 import structlog
-from psycopg import AsyncConnection, AsyncRawCursor
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import ConnStatus
 
 from passband.domain.errors import StoreUnavailable
-from passband.store.postgres_arrays import adapt
+from passband.store.postgres_hosts import OUT_OF_ORDER, Hosts, Session
 
 log = structlog.get_logger()
 
-OUT_OF_ORDER = (psycopg.OperationalError, psycopg.InternalError, psycopg.InterfaceError, OSError)
-
 FIRST_WAIT, LONGEST_WAIT = 0.1, 1.0  # seconds between attempts to connect; everyone is refused meanwhile
 
-# How long one answer may take. The server gives a statement up after ten seconds itself; but a commit waits for a
-# standby without end, and a server that was stopped answers nothing although its machine does.
-ANSWER_SECONDS = 12.0
+# How often the other servers are asked while all is well: an old primary whose commits wait for no standby answers on,
+# although another was promoted.
+WATCH_SECONDS = 10.0
 
 DOUBTFUL = "01000"  # the SQLSTATE of a warning without one of its own; a commit has no other
 
-# What the URL may change. A server that has vanished is noticed within about ten seconds, a standby is passed over.
-DEFAULTS: dict[str, Any] = {
-    "connect_timeout": 5,
-    "keepalives_idle": 4,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
-    "target_session_attrs": "read-write",
-}
-
-# The statements that change something are planned once, and by one plan: from keys, through an index (postgres.sql).
-# A node that is paused within a transaction must not keep the others from its rows for longer than it is respected.
-SESSION = """
-SELECT set_config(name, value, false) FROM (VALUES
-  ('enable_seqscan', 'off'), ('enable_bitmapscan', 'off'), ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off'),
-  ('enable_hashagg', 'off'), ('enable_memoize', 'off'),
-  ('jit', 'off'), ('plan_cache_mode', 'force_generic_plan'), ('statement_timeout', '10s'), ('lock_timeout', '10s'),
-  ('idle_in_transaction_session_timeout', '8s'), ('timezone', 'UTC'), ('client_min_messages', 'warning'),
-  ('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'
-    ELSE current_setting('synchronous_commit') END)) AS settings (name, value)
+# What the server would do without our session's own settings.
+DURABILITY = """
+SELECT name, coalesce(reset_val, '') FROM pg_settings
+WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit', 'synchronous_standby_names')
 """
-
-
-async def connect(url: str, name: str) -> AsyncConnection[Any]:
-    """Return a connection that is ready for our statements. Raises psycopg.OperationalError."""
-    given = conninfo_to_dict(url)
-    info = make_conninfo(url, **{key: value for key, value in DEFAULTS.items() if key not in given})
-    connection = await AsyncConnection.connect(
-        info, autocommit=True, cursor_factory=AsyncRawCursor, application_name=name
-    )
-    try:
-        adapt(connection)
-        with answering(connection):
-            await connection.execute(SESSION)
-    except BaseException:
-        await connection.close()
-        raise
-    return connection
-
-
-@contextlib.contextmanager
-def answering(connection: AsyncConnection[Any]) -> Iterator[None]:
-    """Cut the connection if what is asked within takes longer than ANSWER_SECONDS: it is then lost, as any other.
-
-    What is under way is not cancelled: the server would end the wait for a standby, and tell that all is well.
-    """
-    timer = asyncio.get_running_loop().call_later(ANSWER_SECONDS, _cut, connection)
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def _cut(connection: AsyncConnection[Any]) -> None:
-    log.warning("the database does not answer, its connection is cut", after_seconds=ANSWER_SECONDS)
-    with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as end:
-        end.shutdown(socket.SHUT_RDWR)
+UNSAFE = {
+    "fsync": "the database does not write its log to disk (fsync): a power cut there loses what was answered with 202",
+    "full_page_writes": "the database does not keep whole pages (full_page_writes): a power cut there may break it",
+}
 
 
 class Link:
     """The one connection that writes. While it is away every use of it fails at once."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._connection: AsyncConnection[Any] | None = None
+    def __init__(self, hosts: Hosts) -> None:
+        self._hosts = hosts
+        self._connection: Session | None = None
         self._mending: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._in_doubt = False
 
-    async def open(self) -> AsyncConnection[Any]:
-        """Connect for the first time. Raises what ``connect`` raises."""
+    async def open(self) -> Session:
+        """Connect for the first time. Raises what ``Hosts.connect`` raises."""
         self._connection = await self._connect()
+        if self._hosts.several:
+            self._watching = asyncio.create_task(self._watch(), name="watch for another primary")
         return self._connection
 
-    async def _connect(self) -> AsyncConnection[Any]:
-        connection = await connect(self._url, "passband")
+    async def _connect(self) -> Session:
+        connection = await self._hosts.connect("passband")
+        try:
+            with self._hosts.answering(connection):
+                settings = dict(await (await connection.execute(DURABILITY)).fetchall())
+        except BaseException:
+            await connection.close()
+            raise
+        self._tell(connection.server, settings)
         connection.add_notice_handler(self._note)
         return connection
+
+    def _tell(self, server: str, settings: dict[str, str]) -> None:
+        """Log what of the server's settings makes a 202 worth less than it says, and what is set right."""
+        for name, sentence in UNSAFE.items():
+            if settings[name] == "off":
+                log.warning(sentence, server=server)
+        commit, standbys = settings["synchronous_commit"], settings["synchronous_standby_names"]
+        if commit in ("off", "local"):
+            log.info("the commits of this node wait although the database's do not", server=server, database=commit)
+        if self._hosts.several and not standbys:
+            log.warning("no standby is named: what is answered with 202 is on one machine alone", server=server)
 
     def _note(self, notice: psycopg.errors.Diagnostic) -> None:
         self._in_doubt |= notice.sqlstate == DOUBTFUL
 
-    def confirm(self, connection: AsyncConnection[Any]) -> None:
+    def confirm(self, connection: Session) -> None:
         """Raise OperationalError, with the connection lost, if the server has not kept a commit as it should have.
 
         Somebody who ends the wait for a standby makes it say that a transaction was committed, with a warning.
@@ -124,8 +83,11 @@ class Link:
             connection.pgconn.finish()
             raise psycopg.OperationalError("a commit did not wait for the standby")
 
-    def ready(self) -> AsyncConnection[Any]:
+    def ready(self) -> Session:
         """Return the connection, if it has not ended while it was idle. Raises StoreUnavailable."""
+        if self._connection is not None and self._hosts.is_old(self._connection):
+            log.warning("another server has become the primary", old=self._connection.server)
+            self.lost()
         if self._connection is not None and _has_ended(self._connection):
             log.warning("the connection to the database was lost while it was idle")
             self.lost()
@@ -154,16 +116,23 @@ class Link:
                 log.info("connected to the database again")
                 return
 
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            if self._connection is not None:
+                await self._hosts.look(self._connection)
+
     async def close(self) -> None:
-        if self._mending is not None:
-            self._mending.cancel()
-            await asyncio.wait([self._mending])
+        for task in (self._watching, self._mending):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
         if self._connection is not None:
             await self._connection.close()
             self._connection = None
 
 
-def _has_ended(connection: AsyncConnection[Any]) -> bool:
+def _has_ended(connection: Session) -> bool:
     """Tell whether the server has closed an idle connection: that nothing was sent yet makes it harmless."""
     if connection.closed:
         return True

@@ -2,21 +2,22 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
 import psycopg
-from psycopg import AsyncConnection
 
 from passband.domain.errors import StoreUnavailable
 from passband.domain.event import Endpoint
 from passband.domain.message import Direction, Kind
 from passband.store import Depth, Found, Line, NodeState, Provisions, Query
-from passband.store.postgres_link import OUT_OF_ORDER, answering, connect
+from passband.store.postgres_hosts import OUT_OF_ORDER, Hosts, Session
 from passband.store.queries import load
 from passband.store.rows import Row
 from passband.store.sharing import node_states, provisions
 
 Q = load("postgres_reads.sql", {})
+
+# A count of a million rows is not to take the other cores from the messages, nor to sort what it counts.
+READING = "SELECT set_config('max_parallel_workers_per_gather', '0', false), set_config('enable_hashagg', 'on', false)"
 
 CONNECTIONS = 2  # one for a search that takes long, one for everyone else
 
@@ -43,9 +44,9 @@ SORTS["kind"] = "-kind"  # 0 is SMS, the later word
 class Reads:
     """The reading connections of one node, opened when they are needed."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._idle: list[AsyncConnection[Any]] = []
+    def __init__(self, hosts: Hosts) -> None:
+        self._hosts = hosts
+        self._idle: list[Session] = []
         self._turns = asyncio.Semaphore(CONNECTIONS)
 
     async def close(self) -> None:
@@ -61,18 +62,31 @@ class Reads:
             try:
                 while self._idle:
                     connection = self._idle.pop()
+                    if self._hosts.is_old(connection):
+                        await connection.close()
+                        continue
                     try:
                         return await self._run(connection, statement, values)
                     except OUT_OF_ORDER:
                         if not connection.closed:
                             raise
-                return await self._run(await connect(self._url, "passband reads"), statement, values)
+                return await self._run(await self._connect(), statement, values)
             except OUT_OF_ORDER as error:
                 raise StoreUnavailable(f"the database could not be read: {error}") from error
 
-    async def _run(self, connection: AsyncConnection[Any], statement: str, values: Sequence[object]) -> list[Row]:
+    async def _connect(self) -> Session:
+        session = await self._hosts.connect("passband reads")
         try:
-            with answering(connection):
+            with self._hosts.answering(session):
+                await session.execute(READING)
+        except BaseException:
+            await session.close()
+            raise
+        return session
+
+    async def _run(self, connection: Session, statement: str, values: Sequence[object]) -> list[Row]:
+        try:
+            with self._hosts.answering(connection):
                 cursor = connection.cursor(binary=True)
                 await cursor.execute(statement, values or None)
                 rows = await cursor.fetchall()
@@ -136,7 +150,7 @@ class Reads:
 
 async def read_nodes(url: str) -> list[NodeState]:
     """Return the nodes of a database without becoming one. Raises StoreUnavailable."""
-    reads = Reads(url)
+    reads = Reads(Hosts(url))
     try:
         return await reads.node_states()
     except psycopg.ProgrammingError as error:

@@ -8,14 +8,16 @@ alone and then looks once more, with a snapshot of its own.
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import msgspec
 from psycopg import AsyncCursor
 
 from passband.domain.event import Callback
-from passband.domain.report import Deciding, Receipt
+from passband.domain.message import Recipient
+from passband.domain.report import PAIR, Deciding, Receipt
 from passband.domain.rules import Rules
 from passband.store.postgres_arrays import Bytea, Float8, Int, Text, pack
 from passband.store.postgres_pipe import RECIPIENT_KEY, Pipe
-from passband.store.rows import Row, mark_of, recipient_of
+from passband.store.rows import Row, early_key, mark_of, recipient_of
 
 Timed = tuple[Receipt, float]  # and when it came
 Name = tuple[str, str, str]  # carrier, reference, number
@@ -41,36 +43,38 @@ class Receipts:
 
         async def finish() -> list[Timed]:
             unmatched = await self._decide(first, cursor) + await self._match(later)
-            unmatched = [r for r in unmatched if not (r[0].pair and await self._match_pair(*r))]
+            unmatched = await self._match_pairs(unmatched)
             early = [r for r in unmatched if r[0].otherwise is None]
             if early and not await self._pipe.be_alone():
-                early = await self._match(early)
+                early = await self._match_pairs(await self._match(early))
             if early:
                 await self._keep(early)
             return [r for r in unmatched if r[0].otherwise is not None]
 
         return finish
 
-    async def early(self, names: Sequence[Name], now: float) -> list[Timed]:
-        """Take the receipts that came before these references, the oldest for each; a name may occur repeatedly.
+    async def early(self, handed: Sequence[tuple[Recipient, str]], now: float) -> list[Timed]:
+        """Take the receipts that came before these recipients were handed over, each under its reference.
 
-        A hopeful transaction takes none: it ends if there are any.
+        The oldest counts for each; what names two numbers only must not be older than the message. A hopeful
+        transaction takes none: it ends if there are any.
         """
         if not self._pipe.manner.careful:
-            await self._pipe.send("none_early", *pack(NAME[:2], list(dict.fromkeys(name[:2] for name in names))))
+            names = dict.fromkeys((recipient.carrier, ref) for recipient, ref in handed)
+            await self._pipe.send("none_early", *pack(NAME[:2], list(names)))
             return []
-        marked = {name: (*name[:2], mark_of(name[2])) for name in names}
+        marked = [(recipient.carrier, ref, mark_of(recipient.number)) for recipient, ref in handed]
         found: dict[Row, list[Row]] = {}
-        for receipt, carrier, ref, mark, code in await self._pipe.fetch(
-            "early_receipts", *pack(NAME, list(marked.values()))
+        for receipt, *name, code, at in await self._pipe.fetch(
+            "early_receipts", *pack(NAME, list(dict.fromkeys(marked)))
         ):
-            found.setdefault((carrier, ref, mark), []).append((receipt, code))
+            found.setdefault(tuple(name), []).append((receipt, code, at))
         taken: dict[str, Timed] = {}
-        for name in names:
-            for key, code in found.get(marked[name], ()):
-                if key not in taken:
-                    carrier, ref, number = name
-                    taken[key] = Receipt(carrier, (ref,), number, code), now
+        for (recipient, ref), wanted in zip(handed, marked, strict=True):
+            since = recipient.message.created_at if ref.startswith(PAIR) else 0.0
+            for key, code, at in found.get(wanted, ()):
+                if key not in taken and at >= since:
+                    taken[key] = Receipt(recipient.carrier, (ref,), recipient.number, code), now
                     break
         if taken:
             await self._pipe.send("delete_orphans", Bytea(list(taken)))
@@ -97,12 +101,24 @@ class Receipts:
                 unmatched += over
         return unmatched
 
-    async def _match_pair(self, receipt: Receipt, now: float) -> bool:
-        """Let a receipt's pair count if exactly one recipient is known by it; tell whether it did."""
-        name = (receipt.carrier, receipt.pair.encode(), receipt.number)
-        if (await self._pipe.fetch("known_by_pair", *name))[0][0] != 1:
-            return False
-        return not await self._match([(Receipt(receipt.carrier, (receipt.pair,), receipt.number, receipt.code), now)])
+    async def _match_pairs(self, receipts: Sequence[Timed]) -> list[Timed]:
+        """Let the pair of each count if exactly one recipient is known by it; return those that match nothing.
+
+        Where several are known by it, it means none of them, and none that is handed over later.
+        """
+        unmatched: list[Timed] = []
+        for receipt, now in receipts:
+            known = 0
+            if receipt.pair:
+                name = (receipt.carrier, receipt.pair.encode(), receipt.number)
+                known = (await self._pipe.fetch("known_by_pair", *name))[0][0]
+            if known > 1:
+                unmatched.append((msgspec.structs.replace(receipt, pair=""), now))
+            elif not known or await self._match(
+                [(Receipt(receipt.carrier, (receipt.pair,), receipt.number, receipt.code), now)]
+            ):
+                unmatched.append((receipt, now))
+        return unmatched
 
     async def _decide(self, receipts: Sequence[Timed], cursor: AsyncCursor[Any]) -> list[Timed]:
         """Settle what the rows found say; return the receipts that match nothing.
@@ -141,13 +157,10 @@ class Receipts:
         self._told += self._rules.on_receipt(recipient_of(row), receipt.code, now)
 
     async def _keep(self, receipts: Sequence[Timed]) -> None:
-        # The number is part of the key: a forged receipt must not take the place of the true one. It is kept as a mark
-        # only, because repeats of a receipt end here, and nothing of a message that is over may be kept.
-        marked = [(r, mark_of(r.number), now) for r, now in receipts]
         rows = [
-            ("\n".join((r.carrier, mark, *r.refs)), r.carrier, ref, mark, r.code, now)
-            for r, mark, now in marked
-            for ref in r.refs
+            (key, r.carrier, ref, mark_of(r.number), r.code, now)
+            for r, now, key in [(r, now, early_key(r, self._pipe.node)) for r, now in receipts]
+            for ref in (*r.refs, *((r.pair,) if r.pair else ()))
         ]
         await self._pipe.send("insert_orphans", *pack(ORPHAN, rows))
 

@@ -10,7 +10,7 @@ hands over, acknowledges, leases or releases, and two if there are receipts, inb
 or expiry among it.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -277,7 +277,7 @@ class Batch:
             await self._send("insert_segments", *pack(SEGMENT, segments))
         if named:
             now = max(o.now for o in self._of[op.Record])
-            self._early = await self._receipts.early([(r.carrier, ref, r.number) for r, ref in named], now)
+            self._early = await self._receipts.early(named, now)
             if self._pipe.manner.careful:
                 await self._answers_to.early(named, now)
 
@@ -384,15 +384,14 @@ class Batch:
         if not asked:
             return None
         now = max(o.now for o in asked)
-        receipts_over = f"{int((now - self._rules.receipt_window) * 1000):013d}"
         retries_over = f"{int((now - self._rules.retry_window) * 1000):013d}"
         callbacks = await self._send("expire_callbacks", now, EXPIRE_ROWS)
-        handed = await self._send("expire_receipts", receipts_over, now, EXPIRE_ROWS)
+        handed = await self._send("expire_receipts", now, EXPIRE_ROWS)
         waiting = await self._send("expire_retries", retries_over, EXPIRE_ROWS)
         joins = list(self._rules.joins)
         due_parts = await self._send("due_parts", now, Text(joins), EXPIRE_ROWS) if joins else None
         await self._send("forget_parts", now)
-        await self._send("expire_orphans", now - ORPHAN_SECONDS)
+        orphans = await self._send("expire_orphans", now - ORPHAN_SECONDS)
         await self._send("expire_early_answers", now - ORPHAN_SECONDS)
         await self._send("expire_inbound_refs", now - INBOUND_REF_SECONDS)
         await self._send("expire_told", now - DOUBT_SECONDS)
@@ -426,6 +425,7 @@ class Batch:
             asked[0].result = len(expired) + len(over) + len(unsent) + joined
             for o in asked[1:]:
                 o.result = 0
+            asked[0].unmatched = Counter(carrier for carrier, _ in set(await orphans.fetchall()))
 
         return finish
 

@@ -10,25 +10,26 @@ Where that matters the disk is to be encrypted.
 import psycopg
 import structlog
 
-from passband.store.postgres_link import OUT_OF_ORDER, connect
+from passband.store.postgres_hosts import ANSWER_SECONDS, OUT_OF_ORDER, Hosts
 from passband.store.postgres_reads import Q, Reads
 
 log = structlog.get_logger()
 
 # Those that hold texts or numbers.
 TABLES = ("recipients", "segments", "callbacks", "parts", "orphans", "early_answers", "history")
-LONGEST = "SET statement_timeout = '1min'"
+LONGEST_SECONDS = 60
 
 
-async def vacuum(url: str, reads: Reads) -> list[str]:
+async def vacuum(hosts: Hosts, reads: Reads) -> list[str]:
     """Vacuum the tables with a few dead rows that nobody else vacuums; return which. What fails is tried next time."""
     try:
         quiet = [str(name) for (name,) in await reads.fetch(Q["quiet_tables"], list(TABLES))]
         if quiet:
-            async with await connect(url, "passband vacuum") as connection:
-                await connection.execute(LONGEST)
+            async with await hosts.connect("passband vacuum") as connection:
+                await connection.execute(f"SET statement_timeout = '{LONGEST_SECONDS}s'")
                 for name in quiet:
-                    await connection.execute(f"VACUUM (SKIP_LOCKED) {name}")
+                    with hosts.answering(connection, LONGEST_SECONDS + ANSWER_SECONDS):
+                        await connection.execute(f"VACUUM (SKIP_LOCKED) {name}")
     except (*OUT_OF_ORDER, psycopg.ProgrammingError) as error:
         log.warning("deleted rows could not be cleared from the tables", cause=str(error))
         return []

@@ -1,13 +1,14 @@
 """Rows ⇄ values, the same for both engines: which columns a recipient and a callback have, in which order."""
 
 import hashlib
+import itertools
 from typing import Any
 
 import msgspec
 
 from passband.domain.event import SLOTS, Callback, EventKind, status_of
 from passband.domain.message import MMS, OUT, SMS, Direction, Message, Priority, Recipient
-from passband.domain.report import Accepted, Deferred, Outcome, Rejected
+from passband.domain.report import Accepted, Deferred, Outcome, Receipt, Rejected
 
 Row = tuple[Any, ...]
 
@@ -115,6 +116,20 @@ def outcome_of(text: str) -> Outcome:
 def mark_of(number: str) -> str:
     """Return what a number is known by where the number itself must not be kept."""
     return hashlib.blake2b(number.encode(), digest_size=8).hexdigest()
+
+
+_receipts = itertools.count()
+
+
+def early_key(receipt: Receipt, node: int) -> str:
+    """Return under what a receipt is kept that came before its outcome: a repeat of it has the same.
+
+    The number is part of it, because a forged receipt must not take the place of the true one; as a mark only, because
+    repeats of a receipt end here, and nothing of a message that is over may be kept. Each receipt that names nothing is
+    one of its own: those of a message's segments look the same.
+    """
+    named = receipt.refs or (f"{node}/{next(_receipts)}",)
+    return "\n".join((receipt.carrier, mark_of(receipt.number), *named))
 
 
 def recipient_key(recipient: Recipient) -> tuple[str, str, int]:

@@ -44,8 +44,8 @@ def node_states(nodes: Iterable[Row], slots: Iterable[tuple[int, str, int]]) -> 
     for node, carrier, slot in slots:
         held[node].append((carrier, slot))
     return [
-        NodeState(node, host, pid, started_at, silent, recipients, callbacks, tuple(held[node]))
-        for node, host, pid, started_at, silent, recipients, callbacks in nodes
+        NodeState(node, where.partition(" ")[0], pid, started_at, silent, recipients, callbacks, tuple(held[node]))
+        for node, where, pid, started_at, silent, recipients, callbacks in nodes
     ]
 
 

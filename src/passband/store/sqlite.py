@@ -12,7 +12,6 @@ transaction is rolled back and the next one may succeed.
 
 import asyncio
 import os
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -44,6 +43,7 @@ from passband.store import (
 )
 from passband.store import operations as op
 from passband.store.commit import GroupCommit, Operation
+from passband.store.processes import is_dead, machine
 from passband.store.queries import migrations
 from passband.store.schema import level_of
 from passband.store.sqlite_gaps import Gaps
@@ -98,6 +98,7 @@ class SqliteStore:
         self._frames = 0
         self._log_emptied = 0.0
         self._written = False
+        self._unmatched = 0
         self._beaten = time.monotonic()
         self.node = 0
 
@@ -119,7 +120,7 @@ class SqliteStore:
 
     async def _register(self, now: float) -> None:
         level = level_of(self._migrations)
-        self.node = await self._commit.submit(op.Register(socket.gethostname(), os.getpid(), level, now))
+        self.node = await self._commit.submit(op.Register(machine(), os.getpid(), level, now))
         self._steps.become(self.node)
 
     def _connect(self, now: float) -> None:
@@ -274,7 +275,11 @@ class SqliteStore:
         receipts_over = now - self._rules.receipt_window
         retries_over = now - self._rules.retry_window
         receipts, retries = await self._read(lambda: self._reads.overdue(now, receipts_over, retries_over))
-        count = await self._commit.submit(op.Expire(now, receipts, retries))
+        operation = op.Expire(now, receipts, retries)
+        count = await self._commit.submit(operation)
+        if operation.unmatched:
+            self._unmatched += operation.unmatched.total()
+            log.info("receipts matched nothing", receipts=dict(operation.unmatched))
         if self._written and now - self._log_emptied >= EMPTY_LOG_SECONDS:
             await self._empty_log(now)
         return count
@@ -328,7 +333,7 @@ class SqliteStore:
         judges = since < SILENT_SECONDS / 2
         for node, host, pid, beat_at in await self._read(lambda: self._reads.nodes()):
             silent = judges and beat_at < now - SILENT_SECONDS
-            if node != self.node and (silent or _dead(host, pid)):
+            if node != self.node and (silent or is_dead(host, pid)):
                 log.info("taking over from a silent node", node=node, silent_seconds=round(now - beat_at, 1))
                 await self._bury(node)
         if not self._complete:
@@ -394,7 +399,8 @@ class SqliteStore:
 
     def statistics(self) -> Mapping[str, float]:
         c = self._commit
-        return {"commits": c.commits, "operations": c.operations, "largest": c.largest, "seconds": c.seconds}
+        counted = {"commits": c.commits, "operations": c.operations, "largest": c.largest, "seconds": c.seconds}
+        return {**counted, "unmatched_receipts": self._unmatched}
 
 
 def _open(path: Path) -> apsw.Connection:
@@ -407,16 +413,3 @@ def _open(path: Path) -> apsw.Connection:
     connection.execute("PRAGMA cache_size = -65536")  # KiB; the rows in use, not the file
     connection.execute("PRAGMA temp_store = MEMORY")
     return connection
-
-
-def _dead(host: str, pid: int) -> bool:
-    """Tell whether a node was a process of this machine that is gone, so that nobody need wait for its silence."""
-    if host != socket.gethostname():
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False

@@ -4,17 +4,17 @@ The rules (``domain/rules.py``) decide what follows from what; here it becomes r
 2 to 3 µs a row; the commit is the caller's.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import apsw
 
 from passband.domain.errors import QueueFull
-from passband.domain.event import SLOTS, Callback
+from passband.domain.event import Callback
 from passband.domain.message import Kind, Recipient
 from passband.domain.pace import reserve
-from passband.domain.report import Answer, Deciding, Inbound, Outcome, Part, Receipt
+from passband.domain.report import PAIR, Answer, Deciding, Inbound, Outcome, Part, Receipt
 from passband.domain.rules import Handed, Requeued, Rules
 from passband.domain.status import Cause, State
 from passband.store import Births
@@ -29,6 +29,7 @@ from passband.store.rows import (
     callback_key,
     callback_of,
     callback_row,
+    early_key,
     history_row,
     mark_of,
     outcome_of,
@@ -59,7 +60,6 @@ class Steps:
         self._history_days = history_days
         self._nodes = NodeSteps(connection)
         self.node = 0
-        self._lives = False
         self._born: list[Recipient] = []
         self._told: list[Callback] = []
         self._steps: dict[type[Operation[Any]], Callable[[Any], Any]] = {
@@ -69,9 +69,6 @@ class Steps:
             op.Announce: self._announce,
             op.Fail: self._fail,
             op.Reserve: self._reserve,
-            op.LeaseRecipients: self._lease_recipients,
-            op.LeaseCallbacks: self._lease_callbacks,
-            op.Release: self._release,
             op.Expire: self._expire,
             **self._nodes.steps,
         }
@@ -83,8 +80,7 @@ class Steps:
     def run(self, operations: Sequence[Operation[Any]]) -> tuple[list[Recipient], list[Callback]]:
         """Run the operations in order; return what was born leased to this node."""
         self._born, self._told = [], []
-        # A node that the others gave up while it was paused must take no leases: nobody would ever free them.
-        self._lives = bool(self._fetch(Q["node_lives"], (self.node,)))
+        self._nodes.look()
         for operation in operations:
             try:
                 operation.result = self._steps[type(operation)](operation)
@@ -100,7 +96,7 @@ class Steps:
     def _insert_recipients(self, recipients: list[Recipient]) -> list[Recipient]:
         if not recipients:
             return recipients
-        room = self._births.room_for_recipients(recipients) if self._lives else [False] * len(recipients)
+        room = self._births.room_for_recipients(recipients) if self._nodes.lives else [False] * len(recipients)
         node = self.node
         self._executemany(
             Q["insert_recipient"],
@@ -114,7 +110,7 @@ class Steps:
             self._executemany(Q["insert_history"], [history_row(c, True) for c in told if not c.application])
         if not callbacks:
             return callbacks
-        room = self._births.room_for_callbacks(callbacks) if self._lives else [False] * len(callbacks)
+        room = self._births.room_for_callbacks(callbacks) if self._nodes.lives else [False] * len(callbacks)
         node = self.node
         self._executemany(
             Q["insert_callback"],
@@ -201,7 +197,9 @@ class Steps:
             )
         self._told += change.callbacks
         for ref in change.refs:
-            for receipt, code in self._fetch(Q["orphans_by_ref"], (recipient.carrier, ref, mark_of(recipient.number))):
+            name = (recipient.carrier, ref, mark_of(recipient.number))
+            since = recipient.message.created_at if ref.startswith(PAIR) else 0.0
+            for receipt, code in self._fetch(Q["orphans_by_ref"], (*name, since)):
                 self._execute(Q["delete_orphan"], (receipt,))
                 self._receipt(Receipt(recipient.carrier, (ref,), recipient.number, code), now)
             for numbers, outcome in self._fetch(Q["early_answers_by_ref"], (recipient.carrier, ref)):
@@ -284,19 +282,21 @@ class Steps:
             if rows:
                 self._segment(rows[0], receipt.code, now)
                 return
+        refs = receipt.refs
         if receipt.pair:
             name = (receipt.carrier, receipt.pair, receipt.number)
-            if len({*self._fetch(Q["handed_by_pair"], name), *self._fetch(Q["segments_by_pair"], name)}) == 1:
+            known = len({*self._fetch(Q["handed_by_pair"], name), *self._fetch(Q["segments_by_pair"], name)})
+            if known == 1:
                 self._receipt(Receipt(receipt.carrier, (receipt.pair,), receipt.number, receipt.code), now)
                 return
+            if not known:
+                refs = (*refs, receipt.pair)
         if receipt.otherwise is not None:
             self._inbound(receipt.otherwise, now)
             return
-        # The number is part of the key: a forged receipt must not take the place of the true one. It is kept as a mark
-        # only, because repeats of a receipt end here, and nothing of a message that is over may be kept.
         mark = mark_of(receipt.number)
-        key = "\n".join((receipt.carrier, mark, *receipt.refs))
-        for ref in receipt.refs:
+        key = early_key(receipt, self.node)
+        for ref in refs:
             self._execute(Q["insert_orphan"], (key, receipt.carrier, ref, mark, receipt.code, now))
 
     def _segment(self, segment: Row, code: int, now: float) -> None:
@@ -380,29 +380,6 @@ class Steps:
             starts.append(start)
         return starts
 
-    # ── leases ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _lease_recipients(self, o: op.LeaseRecipients) -> list[Recipient]:
-        if not self._lives:
-            return []
-        line = o.line
-        rows = self._fetch(Q["lease_recipients"], (self.node, line.carrier, line.account, line.high, o.now, o.limit))
-        return sorted(map(recipient_of, rows), key=recipient_key)
-
-    def _lease_callbacks(self, o: op.LeaseCallbacks) -> list[Callback]:
-        if not self._lives:
-            return []
-        endpoint = (o.endpoint.account, o.endpoint.application, o.endpoint.direction.value)
-        if o.untried_since is None:
-            rows = self._fetch(Q["lease_callbacks"], (self.node, *endpoint, o.now, o.limit))
-        else:
-            rows = self._fetch(Q["lease_untried_callbacks"], (self.node, *endpoint, o.untried_since, o.limit))
-        return sorted(map(callback_of, rows), key=lambda c: (c.due_at, c.at, SLOTS[c.kind]))
-
-    def _release(self, o: op.Release) -> None:
-        self._executemany(Q["release_recipient"], [(*recipient_key(r), self.node) for r in o.recipients])
-        self._executemany(Q["release_callback"], [(*callback_key(c), self.node) for c in o.callbacks])
-
     # ── what is over ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def _expire(self, o: op.Expire) -> int:
@@ -419,8 +396,8 @@ class Steps:
                 count += 1
                 self._join((carrier, key), now)
         self._execute(Q["forget_parts"], (now,))
+        o.unmatched = Counter(carrier for carrier, _ in set(self._fetch(Q["expire_orphans"], (now - ORPHAN_SECONDS,))))
         for statement, age in (
-            ("expire_orphans", ORPHAN_SECONDS),
             ("expire_early_answers", ORPHAN_SECONDS),
             ("expire_inbound_refs", INBOUND_REF_SECONDS),
             ("expire_told", DOUBT_SECONDS),

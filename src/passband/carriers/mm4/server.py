@@ -226,6 +226,7 @@ async def serve(listening: socket.socket, node_end: socket.socket) -> None:
         context.load_cert_chain(start.certificate, start.key)
 
     def session() -> Server:
+        """Return what speaks with one peer."""
         return Server(
             handler,
             data_size_limit=start.max_octets,

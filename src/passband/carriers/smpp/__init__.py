@@ -5,6 +5,7 @@ carrier      the carrier: its queue, its reports
 reports      what is reported, in batches, and when the carrier's peer is answered
 outbound     a recipient → its segments; answers → its outcome
 inbound      deliver_sm → receipts, messages and parts of messages
+repeats      inbound messages that come again
 numbers      the forms of numbers on the wire
 pacing       rate, and the pause after throttling
 slots        which links this node holds: a carrier's binds are shared among nodes

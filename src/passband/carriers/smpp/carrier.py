@@ -6,7 +6,7 @@ timer of its own; see ``benchmarks/smsc.py`` for what a message costs.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Final, cast
 
@@ -15,17 +15,19 @@ import structlog
 from passband.carriers import ReportFunction
 from passband.carriers.smpp.check import check
 from passband.carriers.smpp.connection import Connection, Entry
-from passband.carriers.smpp.inbound import Answers, Arrival, Reader
+from passband.carriers.smpp.inbound import Arrival, Reader
 from passband.carriers.smpp.link import LinkState
 from passband.carriers.smpp.numbers import Numbers
 from passband.carriers.smpp.outbound import Outbound
 from passband.carriers.smpp.pacing import Pacing
+from passband.carriers.smpp.repeats import Answers
 from passband.carriers.smpp.reports import Reports
 from passband.carriers.smpp.settings import SmppSettings
 from passband.carriers.smpp.slots import LinkSlots
 from passband.clock import Clock
 from passband.domain.message import Kind
 from passband.domain.report import Inbound, Part, Receipt, Rejected, Submission
+from passband.smpp import tlv
 from passband.smpp.codec import ROK
 from passband.smpp.error_mapping import Outcome, Retry
 from passband.smpp.outcome import submit_verdict
@@ -53,13 +55,13 @@ class SmppCarrier:
     """Submits over SMPP 3.4 and takes receipts and inbound messages; obeys ``Carrier``.
 
     Resource handling: ``run`` holds one connection for each bind, and closes them in good order: what is written is
-    waited for, what is not goes back to the store. A segment whose answer does not come by then has no outcome, and is
-    submitted again by whoever gets the lease. Error handling: links come back for ever; what the store cannot keep is
-    answered with ESME_RX_T_APPN, so that the carrier sends it again, and outcomes are reported again until they are
-    kept.
+    waited for, what is not goes back to the store. A segment whose answer does not come by then counts as lost: its
+    message goes back too, to be submitted once more, or fails with 5630, as ``on_unacked`` says. Error handling: links
+    come back for ever; what the store cannot keep is answered with ESME_RX_T_APPN, so that the carrier sends it again,
+    and outcomes are reported again until they are kept.
 
-    For operators, counted since the start: ``submitted_count`` segments written, ``answered_count`` of them answered,
-    ``throttled_count`` refused because they were too many, ``received_count`` receipts and messages that came in.
+    For operators: ``throttled_count`` segments were refused since the start because they were too many; ``links`` tells
+    the rest.
     """
 
     kinds = frozenset({Kind.SMS})
@@ -93,10 +95,7 @@ class SmppCarrier:
         self._calm = asyncio.Event()
         self._stopping = False
         self._wake: Callable[[], None] = _nothing
-        self.submitted_count = 0
-        self.answered_count = 0
         self.throttled_count = 0
-        self.received_count = 0
 
     # ── the way out ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -147,9 +146,9 @@ class SmppCarrier:
                 room -= 1
                 written += 1
             if written > before:
+                bind.submitted += written - before
                 bind.flush()
         if written:
-            self.submitted_count += written
             self._pacing.spend(written, now)
             if len(self._bound) > 1:  # the next turn begins with another bind
                 self._bound.append(self._bound.pop(0))
@@ -176,7 +175,7 @@ class SmppCarrier:
             if entry is None:
                 return
         sending, index = entry
-        self.answered_count += 1
+        connection.answered += 1
         if sending.over or sending.refs[index] is not None:
             return
         pdu = event.pdu
@@ -195,6 +194,8 @@ class SmppCarrier:
         # A generic_nack without a status is no consent either.
         status = pdu.command_status or UNKNOWN_ERROR
         tlvs = pdu.tlvs if isinstance(pdu, SubmitSmResp) else {}
+        if reason := tlv.string(tlvs, tlv.ADDITIONAL_STATUS_INFO_TEXT):
+            log.info("the carrier tells why it refuses a segment", carrier=self.name, status=status, reason=reason)
         verdict = submit_verdict(status, tlvs, self._overrides)
         self._count_refusal(status, verdict.name, verdict.alarm, isinstance(pdu, GenericNack))
         if verdict.outcome is Outcome.ACCEPTED:
@@ -233,7 +234,7 @@ class SmppCarrier:
 
     def received(self, connection: Connection, pdu: Pdu, now: float) -> None:
         """A deliver_sm or data_sm: kept, and answered when it is durable."""
-        self.received_count += 1
+        connection.received += 1
         if not self._reports.takes_arrivals:
             _respond(connection, pdu, RX_T_APPN)
             return
@@ -242,23 +243,29 @@ class SmppCarrier:
         if value is None:
             _respond(connection, pdu, ROK)
             return
+        if type(value) is Inbound and self._answers.is_repeat(value.digest, connection, pdu, now):
+            return
         self._reports.arrival(connection, pdu, value, now)
 
     def _answer(self, connection: Connection, pdu: Pdu, value: Arrival, received_at: float, kept: bool) -> None:
         """What was reported is durable, or was not kept: tell the carrier."""
+        status = ROK if kept else RX_T_APPN
+        _respond(connection, pdu, status)
         message = value.otherwise if isinstance(value, Receipt) else value
-        if kept and isinstance(message, Inbound):
-            now = self._clock.now()
-            if connection.closed is not None or self._answers.came_too_late(
-                message.digest, id(connection), received_at, now
-            ):
+        if isinstance(message, Inbound):
+            if message is value:
+                _, *repeats = arrivals = self._answers.stored(message.digest, pdu)
+                for again, request, _ in repeats:  # which have no report of their own
+                    _respond(again, request, status)
+                    again.flush()
+                connection, _, received_at = arrivals[-1]
+            if kept and self._answers.is_doubtful(message.digest, connection, received_at, self._clock.now()):
                 self._reports.doubt([message.digest])
-        _respond(connection, pdu, ROK if kept else RX_T_APPN)
 
     def changed(self, connection: Connection, now: float) -> None:
         """A connection was bound, or has ended."""
         if connection.closed is not None:
-            self._reports.doubt(self._answers.ended(id(connection), now))
+            self._reports.doubt(self._answers.ended(connection, now))
         self._bound = [bind for bind in self._bound if bind is not connection]
         if connection.transmits and connection.session.bound:
             self._bound.append(connection)
@@ -394,6 +401,16 @@ class SmppCarrier:
     @property
     def _pending(self) -> int:
         return sum(len(bind.unanswered) for bind in self._bound)
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Return what has happened since the start, ``throttled`` segments and receipts that tell too little."""
+        reader = self._reader
+        return {
+            "throttled": self.throttled_count,
+            "nameless_receipts": reader.nameless_receipts,
+            "unreadable_receipts": reader.unreadable_receipts,
+        }
 
     @property
     def throttled_until(self) -> float:

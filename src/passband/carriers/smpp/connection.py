@@ -61,7 +61,8 @@ class Connection(asyncio.Protocol):
     """One connection of a link, from its opening to its end.
 
     ``unanswered`` are the segments that wait for their answer, ``late`` those that were given up and may still get one,
-    both by sequence_number. ``closed`` is what ended it.
+    both by sequence_number. ``closed`` is what ended it. ``submitted``, ``answered`` and ``received`` count segments,
+    their answers, and receipts and messages that came in.
     """
 
     def __init__(self, settings: SmppSettings, bind: Bind, owner: Owner, clock: Clock, peer: str) -> None:
@@ -83,12 +84,13 @@ class Connection(asyncio.Protocol):
         self.late: dict[int, Entry] = {}
         self.stalled_at: float | None = None
         self.bound_at: float | None = None
+        self.submitted = self.answered = self.received = 0
         self.closed: Closed | None = None
         self.wake = asyncio.Event()
         self.rebind = False  # the carrier has lost our bind: leave in good order, to come back
         self._retiring = False
         self._transport: asyncio.Transport | None = None
-        self._tracing = self.log.is_enabled_for(logging.DEBUG)
+        self._tracer = Decoder(settings.max_pdu) if self.log.is_enabled_for(logging.DEBUG) else None
 
     # What asyncio tells
 
@@ -101,6 +103,9 @@ class Connection(asyncio.Protocol):
         self.flush()
 
     def data_received(self, data: bytes) -> None:
+        if self._tracer is not None:
+            for pdu in self._tracer.feed(data):
+                self.log.debug("received", pdu=str(pdu))
         now = self._clock.now()
         self.take(self.session.receive_data(data, now), now)
 
@@ -134,7 +139,7 @@ class Connection(asyncio.Protocol):
         octets = self.session.data_to_send()
         if not octets or self._transport is None:
             return
-        if self._tracing:
+        if self._tracer is not None:
             for pdu in Decoder().feed(octets):
                 self.log.debug("sent", pdu=str(pdu))
         self._transport.write(octets)
@@ -172,8 +177,6 @@ class Connection(asyncio.Protocol):
         owner = self._owner
         for event in events:
             kind = type(event)
-            if self._tracing and isinstance(event, (Answered, Received, Bound)):
-                self.log.debug("received", pdu=str(event.pdu))
             if kind is Answered:
                 owner.answered(self, cast(Answered, event), now)
             elif kind is Received:

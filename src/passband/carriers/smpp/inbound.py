@@ -6,7 +6,6 @@ again for ever.
 
 import hashlib
 import re
-from collections import deque
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -15,18 +14,17 @@ from passband.carriers.smpp.numbers import own_number, pair_ref, platform_number
 from passband.carriers.smpp.settings import SmppSettings
 from passband.domain.report import Inbound, Part, Receipt
 from passband.smpp import receipt, text, tlv, udh
-from passband.smpp.error_mapping import Outcome, Verdict
+from passband.smpp.error_mapping import RECEIPT_STATES, Outcome, Verdict
 from passband.smpp.message_id import keys
 from passband.smpp.outcome import Judge
 from passband.smpp.pdu import DataSm, DeliverSm, ReceiptSm
 
 log = structlog.get_logger()
 
+NAMELESS = "receipts name no id, so their messages are not found; try user_message_reference = true"
+
 PARTS_MISSING = 5231
 UNRECOGNISED = 9999
-
-LATE_SECONDS = 5.0  # an answer that took longer may have come too late for the peer
-DOUBT_SECONDS = 60.0  # a session that ended so soon after an answer may not have brought it across
 
 Arrival = Receipt | Inbound | Part
 
@@ -43,8 +41,11 @@ class Reader:
         self._packed = settings.gsm_packed
         self._judge = Judge(settings.receipt_policy)
         self._rule = settings.id_rule
+        self._referring = settings.user_message_reference
         self._pattern = re.compile(settings.receipt_pattern) if settings.receipt_pattern else None
         self._timeout = settings.mo_concat_timeout
+        self._words = {*RECEIPT_STATES, *settings.receipt_states}
+        self.nameless_receipts = 0
         self.unreadable_receipts = 0
 
     def read(self, pdu: DeliverSm | DataSm | ReceiptSm) -> Arrival | None:
@@ -56,23 +57,35 @@ class Reader:
             return self._message(pdu)
         code = _code(self._judge.verdict(said))
         if code is None:
-            return None
+            return self._not_final(pdu, said)
         number = platform_number(pdu.source_addr_ton, said.source)
         ours = own_number(pdu.dest_addr_ton, pdu.destination_addr, self._is_ours)
         refs: tuple[str, ...] = ()
         for id_ in said.ids:
             refs += tuple(key for key in keys(id_, self._rule) if key not in refs)
-        if said.user_message_reference is not None:
+        named = bool(said.ids) and self.ids_given
+        if self._referring and said.user_message_reference is not None:
             refs += (reference_ref(ours, number, said.user_message_reference),)
+            named = True
         if not said.ids:
-            self.unreadable_receipts += 1
-            log.info("a receipt without an id", carrier=self._name, pdu=str(pdu))
-        pair = "" if said.ids and self.ids_given else pair_ref(ours, number)
+            self.nameless_receipts += 1
+            if self.nameless_receipts == 1 and self.ids_given and not self._referring:
+                log.warning(NAMELESS, carrier=self._name, pdu=str(pdu))
+        pair = "" if named else pair_ref(ours, number)
         if said.certain:
             return Receipt(self._name, refs, number, code, pair=pair)
         # Only its words speak for a receipt: if it matches nothing, a person typed it.
         message = self._message(pdu)
         return Receipt(self._name, refs, number, code, message) if isinstance(message, Inbound) else message
+
+    def _not_final(self, pdu: DeliverSm | DataSm, said: receipt.Receipt) -> Inbound | Part | None:
+        """A receipt that is not a segment's last word, or a person's words that only begin like one."""
+        if not said.certain and said.stat not in self._words:
+            return self._message(pdu)
+        if said.stat is None and said.message_state is None:
+            self.unreadable_receipts += 1
+            log.info("a receipt that cannot be read", carrier=self._name, pdu=str(pdu))
+        return None
 
     def _usual(self, pdu: ReceiptSm) -> Receipt | None:
         """A receipt in the usual form, which nearly all are."""
@@ -139,33 +152,6 @@ def _code(verdict: Verdict) -> int | None:
     if verdict.outcome is _DELIVERED:
         return 0
     return verdict.code or UNRECOGNISED if verdict.outcome is Outcome.FAILED else None
-
-
-class Answers:
-    """The answers to inbound messages of the last minute, by session: which of them may not have arrived?
-
-    SMPP gives an inbound message no identifier, and two equal texts a minute apart are two messages; one is a repeat
-    only if there is a reason to think that the peer missed our answer to the first. The store keeps such doubts, for
-    all binds and nodes, and has them by itself of a node that has ended.
-    """
-
-    def __init__(self) -> None:
-        self._answered: deque[tuple[float, int, str]] = deque()
-
-    def came_too_late(self, digest: str, session: int, received_at: float, now: float) -> bool:
-        """Note an answer to a message that is stored; tell whether it is in doubt already."""
-        if now - received_at > LATE_SECONDS:
-            return True
-        while self._answered and self._answered[0][0] < now - DOUBT_SECONDS:
-            self._answered.popleft()
-        self._answered.append((now, session, digest))
-        return False
-
-    def ended(self, session: int, now: float) -> list[str]:
-        """Return the messages whose answers may be lost because their session has ended."""
-        lost = [digest for at, of, digest in self._answered if of == session and at >= now - DOUBT_SECONDS]
-        self._answered = deque(entry for entry in self._answered if entry[1] != session)
-        return lost
 
 
 def digest_of(pdu: DeliverSm | DataSm) -> str:

@@ -37,7 +37,8 @@ class LinkState(msgspec.Struct, frozen=True):
     """What an operator may know of a link.
 
     ``place`` tells it from the carrier's other links, on any node. ``bound_at`` is None while it is not bound.
-    ``pending`` of ``window`` segments wait for their answers.
+    ``pending`` of ``window`` segments wait for their answers. ``submitted`` segments, ``answered`` ones, and receipts
+    and messages ``received`` are counted since the start, over all ``connections``.
     """
 
     place: int
@@ -49,6 +50,9 @@ class LinkState(msgspec.Struct, frozen=True):
     pending: int
     connections: int
     last_error: str | None
+    submitted: int
+    answered: int
+    received: int
 
 
 def tls_context(settings: SmppSettings) -> ssl.SSLContext | None:
@@ -92,6 +96,7 @@ class Link:
         self._refused_until = 0.0
         self.connection: Connection | None = None
         self.connections = 0
+        self.submitted = self.answered = self.received = 0  # by connections that have ended
         self.last_error: str | None = None
 
     @property
@@ -114,6 +119,9 @@ class Link:
             pending=session.pending if session is not None else 0,
             connections=self.connections,
             last_error=self.last_error,
+            submitted=self.submitted + (connection.submitted if connection is not None else 0),
+            answered=self.answered + (connection.answered if connection is not None else 0),
+            received=self.received + (connection.received if connection is not None else 0),
         )
 
     async def run(self) -> None:
@@ -132,6 +140,9 @@ class Link:
                 while connection.closed is None:
                     await self._clock.rest(connection.wake, self._tick(connection, self._clock.now()))
                 self.connection = None
+                self.submitted += connection.submitted
+                self.answered += connection.answered
+                self.received += connection.received
             due_at = self._clock.now() + self._wait(connection)
 
     def _tick(self, connection: Connection, now: float) -> float:
@@ -158,8 +169,9 @@ class Link:
                     server_hostname=name if context is not None else None,
                 )
         except (OSError, TimeoutError) as error:
-            self.last_error = f"connect: {error or type(error).__name__}"
-            log.warning("no connection", carrier=self._settings.name, peer=self.peer, cause=str(error))
+            cause = str(error) or type(error).__name__
+            self.last_error = f"connect: {cause}"
+            log.warning("no connection", carrier=self._settings.name, peer=self.peer, cause=cause)
             return None
         self.connections += 1
         return connection

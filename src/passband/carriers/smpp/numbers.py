@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable
 
 from passband.carriers.smpp.settings import SmppSettings
+from passband.domain.report import PAIR
 
 INTERNATIONAL, NATIONAL, ALPHANUMERIC = 1, 2, 5
 _MOST_KEPT = 4096  # senders
@@ -52,7 +53,7 @@ class Numbers:
 
 def pair_ref(sender: str, number: str) -> str:
     """Return what stands for the identifier of a segment that has none: its two numbers, which it does not tell."""
-    return "~" + hashlib.blake2b(f"{sender}\n{number}".encode(), digest_size=12).hexdigest()
+    return PAIR + hashlib.blake2b(f"{sender}\n{number}".encode(), digest_size=12).hexdigest()
 
 
 def reference_ref(sender: str, number: str, reference: int) -> str:

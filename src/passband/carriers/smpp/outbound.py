@@ -156,11 +156,12 @@ class Outbound:
             return None
         sending.over = True
         if len(sending.refs) == 1:
-            if self._referring and message_id:
-                # Known by both, and by whichever the receipt names.
-                return Accepted((ref, self._referred(sending.recipient, 0)), self._window, Deciding.FIRST)
+            if self._referring:
+                return Accepted(self._names(sending.recipient, ref), self._window, Deciding.FIRST)
             return Accepted((ref,), self._window)
         refs = tuple(ref or "" for ref in sending.refs)
+        if self._referring:  # a segment of several has one name, and the ids of answers are not in the receipts
+            refs = tuple(self._referred(sending.recipient, place) for place in range(len(refs)))
         receipts = self._settings.receipts
         if receipts == "last":
             return Accepted(refs[-1:], self._window)
@@ -174,6 +175,11 @@ class Outbound:
         if self._referring:
             return self._referred(recipient, index)
         return pair_ref(recipient.message.sender, recipient.number)
+
+    def _names(self, recipient: Recipient, ref: str) -> tuple[str, ...]:
+        """Return all that a receipt may name a single segment by: its id, our number, or just where it went."""
+        pair = pair_ref(recipient.message.sender, recipient.number)
+        return tuple(dict.fromkeys((ref, self._referred(recipient, 0), pair)))
 
     @staticmethod
     def _referred(recipient: Recipient, index: int) -> str:
@@ -208,12 +214,12 @@ class Outbound:
     def returned(self, sending: Sending, code: int) -> Deferred:
         """Return the outcome of a recipient that this carrier cannot send now, for reasons of its own.
 
-        Where an answer was lost it counts as an attempt, of which there is one more.
+        Where an answer was lost it counts as an attempt, of which there is one more. That one was lost is remembered.
         """
         sending.over = True
         if sending.losses:
             return Deferred(NOT_ACKNOWLEDGED, 0.0, sending.recipient.attempts + 2)
-        return Deferred(code, 0.0)
+        return Deferred(NOT_ACKNOWLEDGED if sending.recipient.code == NOT_ACKNOWLEDGED else code, 0.0)
 
 
 def _reference_of(recipient: Recipient, index: int) -> int:

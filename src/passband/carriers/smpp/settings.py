@@ -115,7 +115,7 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True):
     bind_type: Literal["transceiver", "transmitter+receiver"] = "transceiver"
     """One connection for both directions, or one for each."""
     binds: int = 1
-    """How many such binds to hold at once; carriers limit them."""
+    """How many such binds to hold at once, over all nodes; carriers limit them."""
 
     window: int = 10
     """How many segments may be unanswered on each bind; carriers allow 1 to 100, and some more."""
@@ -210,7 +210,7 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True):
     extra_tlvs: tuple[ExtraTlv, ...] = ()
     """Parameters that are sent with every segment."""
     user_message_reference: bool = False
-    """Send a number of our own with every segment, for a carrier whose receipts repeat it and name no id."""
+    """Send a number of our own with every segment, for a carrier whose receipts repeat it, or name nothing."""
     mo_concat_timeout: float = 600.0
     """How long the missing parts of an inbound message are waited for after its last part."""
 

@@ -190,7 +190,7 @@ SELECT passband_expect(NOT EXISTS (
     SELECT FROM early_answers a WHERE a.carrier = v.carrier AND a.ref = v.ref OFFSET 0) AS early))
 
 -- name: early_receipts
-SELECT o.receipt, o.carrier, o.ref, o.number, o.code
+SELECT o.receipt, o.carrier, o.ref, o.number, o.code, o.at
 FROM unnest($1::text[], $2::bytea[], $3::text[]) AS v (carrier, ref, number)
 CROSS JOIN LATERAL (
   SELECT * FROM orphans x WHERE x.carrier = v.carrier AND x.ref = v.ref AND x.number = v.number FOR UPDATE) AS o
@@ -218,7 +218,7 @@ ON CONFLICT (carrier, ref, numbers) DO UPDATE SET outcome = excluded.outcome, at
 DELETE FROM early_answers WHERE at < $1::float8
 
 -- name: expire_orphans
-DELETE FROM orphans WHERE at < $1::float8
+DELETE FROM orphans WHERE at < $1::float8 RETURNING carrier, receipt
 
 -- name: part_locks
 -- One node at a time puts the parts of a message together; messages share a few locks, taken in the order given.
@@ -366,23 +366,15 @@ DELETE FROM callbacks c WHERE c.ctid = ANY(ARRAY(
 RETURNING {callback}
 
 -- name: expire_receipts
--- Handed recipients whose receipts did not come. Only identifiers older than the shortest window are looked at, account
--- by account, so the scan ends where the waiting ones begin.
-WITH RECURSIVE accounts AS (
-  SELECT min(account) AS account FROM recipients
-  UNION ALL
-  SELECT (SELECT min(r.account) FROM recipients r WHERE r.account > a.account) FROM accounts a
-  WHERE a.account IS NOT NULL
-)
+-- Handed recipients whose receipts did not come.
 DELETE FROM recipients r WHERE r.ctid = ANY(ARRAY(
-  SELECT due.tid FROM accounts a CROSS JOIN LATERAL (
-    SELECT x.ctid AS tid FROM recipients x
-    WHERE x.account = a.account AND x.id < $1::text AND x.state = 1 AND x.deadline_at <= $2::float8
-    ORDER BY x.id LIMIT $3::int FOR UPDATE SKIP LOCKED) AS due))
+  SELECT x.ctid FROM recipients x WHERE x.state + 0 = 1 AND x.deadline_at <= $1::float8
+  ORDER BY x.deadline_at LIMIT $2::int FOR UPDATE SKIP LOCKED))
 RETURNING r.enough, {recipient}
 
 -- name: expire_retries
--- Free recipients that found no carrier within the retry window.
+-- Free recipients that found no carrier within the retry window. Account by account, and only identifiers older than that
+-- are looked at, so the scan ends where those begin that may wait.
 WITH RECURSIVE accounts AS (
   SELECT min(account) AS account FROM recipients
   UNION ALL

@@ -42,7 +42,7 @@ SELECT account, application, direction, due_at FROM endpoints
 
 -- name: node_states
 -- Every node, with how many recipients and callbacks it holds.
-SELECT node, split_part(host, ' ', 1), pid, extract(epoch FROM started_at)::float8,
+SELECT node, host, pid, extract(epoch FROM started_at)::float8,
   CASE WHEN given_up THEN 'Infinity' ELSE extract(epoch FROM clock_timestamp() - beat_at) END::float8,
   coalesce(r.held, 0), coalesce(c.held, 0)
 FROM nodes
@@ -65,7 +65,7 @@ WHERE relid = ANY(SELECT to_regclass(name)::oid FROM unnest($1::text[]) AS v (na
 
 -- name: depths
 SELECT carrier, count(*) FILTER (WHERE state = 0), count(*) FILTER (WHERE state = 1),
-  min(substr(id, 1, 13)) FILTER (WHERE state = 0)
+  substr(min(id) FILTER (WHERE state = 0), 1, 13)
 FROM recipients GROUP BY carrier
 
 -- name: oldest_callback

@@ -103,7 +103,7 @@ SELECT 1 FROM orphans UNION ALL SELECT 1 FROM early_answers LIMIT 1
 INSERT OR IGNORE INTO orphans (receipt, carrier, ref, number, code, at) VALUES (?, ?, ?, ?, ?, ?)
 
 -- name: orphans_by_ref
-SELECT receipt, code FROM orphans WHERE carrier = ? AND ref = ? AND number = ? ORDER BY at LIMIT 1
+SELECT receipt, code FROM orphans WHERE carrier = ? AND ref = ? AND number = ? AND at >= ? ORDER BY at LIMIT 1
 
 -- name: insert_early_answer
 INSERT OR REPLACE INTO early_answers (carrier, ref, numbers, outcome, at) VALUES (?, ?, ?, ?, ?)
@@ -119,7 +119,7 @@ DELETE FROM early_answers WHERE at < ?
 DELETE FROM orphans WHERE receipt = ?
 
 -- name: expire_orphans
-DELETE FROM orphans WHERE at < ?
+DELETE FROM orphans WHERE at < ? RETURNING carrier, receipt
 
 -- name: part_digest
 SELECT digest FROM parts WHERE carrier = ? AND key = ? AND sequence = ?
