@@ -37,6 +37,6 @@ DIALECT = Dialect(_request, 202, _number_of, response())
 async def running(folder: Path, smsc: int, endpoint: int) -> AsyncIterator[Gateway]:
     """Run it with this carrier and this endpoint; yield it."""
     (port,) = free_ports(1)
-    carrier = SMPP.format(port=smsc) + "rate = 0\n"
+    carrier = SMPP.format(port=smsc, binds=1) + "rate = 0\n"
     async with node(folder, f"sqlite:{folder}/passband.db", port, endpoint, carrier) as (pid, _):
         yield Gateway(port, [pid])

@@ -153,7 +153,7 @@ async def measure(part: Part, *, smpp: bool, store_url: str | None, nodes: int) 
         store = await stack.enter_async_context(empty_store(store_url, folder))
         if part.backlog is not None:
             await play("passband.bench.backlog", part.backlog(store))
-        settings = await stack.enter_async_context(carrier(smpp=smpp)) + rate
+        settings = await stack.enter_async_context(carrier(smpp=smpp, nodes=nodes)) + rate
         started = [await stack.enter_async_context(node(folder, store, port, endpoint, settings)) for port in ports]
         pids = [pid for pid, _ in started]
         before = sum(map(processor_seconds, pids))

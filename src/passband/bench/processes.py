@@ -73,6 +73,7 @@ host = "127.0.0.1"
 port = {port}
 system_id = "bench"
 window = 100
+binds = {binds}
 """
 
 
@@ -118,8 +119,8 @@ async def empty_store(url: str | None, folder: Path) -> AsyncIterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def carrier(*, smpp: bool) -> AsyncIterator[str]:
-    """Yield the settings of the carrier; its SMSC runs as long as they are in use."""
+async def carrier(*, smpp: bool, nodes: int) -> AsyncIterator[str]:
+    """Yield the settings of the carrier, with a bind for each node; its SMSC runs as long as they are in use."""
     if not smpp:
         yield SIMULATOR
         return
@@ -129,7 +130,7 @@ async def carrier(*, smpp: bool) -> AsyncIterator[str]:
     process = await _start("passband", *arguments, stdout=silence, stderr=silence)
     try:
         await _until_listening(port, process)
-        yield SMPP.format(port=port)
+        yield SMPP.format(port=port, binds=nodes)
     finally:
         await _end(process)
 

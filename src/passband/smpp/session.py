@@ -336,7 +336,8 @@ class Session:
         return sequence
 
     def _request(self, command_id: int, body: bytes, now: float) -> int:
-        if self.room <= 0:
+        # As ``room`` says, without its call: this is done for every segment.
+        if len(self._pending) >= self.window or self._suspected or not self._may_request:
             raise SessionMisuse(f"no room in {self._state.name}, {self.pending} of {self.window} unanswered")
         sequence = self._send(command_id, body)
         self._pending[sequence] = now

@@ -85,10 +85,11 @@ class Reports:
         return bool(self.outcomes or self._arrivals or self._doubts)
 
     def _schedule(self) -> None:
-        """Report when everything of this turn of the loop is gathered."""
-        if self._report is not None and not self._ill and len(self._tasks) < MOST_REPORTS:
+        """Report when everything of this turn of the loop is gathered, or when one of the reports under way is over."""
+        if self._report is not None and not self._ill:
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._flush)
+            if len(self._tasks) < MOST_REPORTS:
+                asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
         self._scheduled = False
@@ -107,8 +108,7 @@ class Reports:
         if error is not None and not self.failure.done():
             self.failure.set_exception(error)
         self._changed.set()
-        if self._waiting:
-            self._flush()
+        self._flush()
 
     async def _deliver(
         self, outcomes: list[tuple[Recipient, Outcome]], arrivals: list[Entry], doubts: list[Doubt]
