@@ -266,6 +266,8 @@ class Node:
             seed = random.Random()  # noqa: S311 - for references and waits
             carrier = SmppCarrier(settings.profile(), self.clock, seed, self._is_ours)
             self.rules.joins[carrier.name] = carrier.join
+            if carrier.matched is not None:
+                self.rules.matched[carrier.name] = carrier.matched
             return carrier
         assert isinstance(settings, SimulatorSettings)
         return SimulatorCarrier(

@@ -43,6 +43,8 @@ class SmppNode:
         self.store = SqliteStore(path, self.rules, self)
         self.carrier = SmppCarrier(settings(port, **changes), clock, Random(1))
         self.rules.joins[self.carrier.name] = self.carrier.join
+        if self.carrier.matched is not None:
+            self.rules.matched[self.carrier.name] = self.carrier.matched
         self._media = open_media(f"file:{path.parent / 'media'}")
         self._fetcher = Fetcher(allow_private_networks=False)
         carriers: dict[str, Carrier] = {self.carrier.name: self.carrier}

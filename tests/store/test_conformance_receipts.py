@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from passband.domain.report import Accepted, Deciding, Inbound, Receipt, Report
-from store.nodes import HOUR, NOW, OURS, THEIRS, Node, Stores, a_group, a_recipient
+from passband.domain.report import Accepted, Deciding, Inbound, Matched, Receipt, Report
+from store.nodes import HOUR, NOW, OURS, THEIRS, Node, Stores, a_group, a_recipient, the_rules
 
 DELIVERED, FAILED = ("delivered", 0), ("failed", 4720)
 
@@ -110,6 +110,61 @@ async def test_a_receipt_may_name_its_segment_in_several_ways(node: Node) -> Non
     await node.receipt("10", "A")
     await node.receipt("11", "B")
     assert node.events == [DELIVERED]
+
+
+# ── by which reference ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def a_wanting_node(stores: Stores) -> tuple[Node, list[Matched]]:
+    """A node, and what its carrier was told of how its receipts matched."""
+    told: list[Matched] = []
+    rules = the_rules()
+    rules.matched["carrier"] = told.append
+    return await stores.open(rules=rules), told
+
+
+@pytest.mark.parametrize("segments", [1, 2])
+@pytest.mark.parametrize("place", [0, 1, 2])
+async def test_a_carrier_is_told_by_which_reference_its_receipts_match(
+    segments: int, place: int, stores: Stores
+) -> None:
+    node, told = await a_wanting_node(stores)
+    taken = [f"T{n}" for n in range(segments)]
+    await a_handed_one(node, *taken, segment_count=segments)
+    expected = []
+    for n, ref in enumerate(taken):
+        refs = [f"X{n}", f"Y{n}", f"Z{n}"]
+        refs[place] = ref
+        await node.receipt(*refs)
+        expected.append(Matched(0, {place: [tuple(refs)]}) if place else Matched(1, {}))
+    assert told == expected
+    assert node.events == [DELIVERED]
+
+
+async def test_it_is_told_of_a_whole_report_at_once(stores: Stores) -> None:
+    node, told = await a_wanting_node(stores)
+    for ref in ("1", "2", "3", "4", "5"):
+        await a_handed_one(node, ref)
+    await a_handed_one(node, "6", "7", segment_count=2)
+    named = [("1",), ("2", "B"), ("C", "3"), ("C", "D", "4"), ("5",), ("E", "6"), ("7", "C"), ("8", "9"), ("1",)]
+    await node.store.record(Report(receipts=[Receipt("carrier", refs, THEIRS, 0) for refs in named]), NOW)
+    assert told == [Matched(4, {1: [("C", "3"), ("E", "6")], 2: [("C", "D", "4")]})]
+    assert node.events == [DELIVERED] * 6
+
+
+async def test_what_matches_nothing_comes_early_or_names_two_numbers_only_is_not_told(stores: Stores) -> None:
+    node, told = await a_wanting_node(stores)
+    recipient = a_recipient()
+    await node.accept(recipient)
+    await node.receipt("X", "1")
+    await node.hand_over(recipient, "1")
+    await a_handed_one(node, "~pair")
+    await node.store.record(Report(receipts=[Receipt("carrier", ("Y", "Z"), THEIRS, 0, pair="~pair")]), NOW)
+    assert node.events == [DELIVERED]
+    await a_handed_one(node, "2", carrier="another")
+    await node.receipt("Y", "2", carrier="another")
+    assert node.events == [DELIVERED]
+    assert told == []
 
 
 # ── other ways to decide ───────────────────────────────────────────────────────────────────────────────────────────

@@ -111,6 +111,17 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):
     pair: str = ""
 
 
+class Matched(msgspec.Struct, gc=False):
+    """By which of their ``refs`` a carrier's receipts found their segments.
+
+    ``first`` is how many did by the first one. ``later`` has the ``refs`` of the others by the place, from 1, of the
+    one that matched. What was found by its numbers only, or came before its outcome, is in neither.
+    """
+
+    first: int
+    later: dict[int, list[tuple[str, ...]]]
+
+
 class Answer(msgspec.Struct, frozen=True, gc=False):
     """A carrier's later word on what it took under ``ref``: what its acceptance has come to.
 

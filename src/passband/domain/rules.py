@@ -12,7 +12,7 @@ import msgspec
 from passband.domain.account import Account, Application, Directory
 from passband.domain.event import FAILED, RECEIVED, Callback
 from passband.domain.message import IN, SMS, Message, Recipient
-from passband.domain.report import Accepted, Deciding, Deferred, Inbound, Outcome, Part, Rejected
+from passband.domain.report import Accepted, Deciding, Deferred, Inbound, Matched, Outcome, Part, Rejected
 from passband.domain.schedule import CALLBACK_WINDOW
 from passband.domain.status import Cause, State, follow
 
@@ -54,7 +54,8 @@ class Rules:
 
     ``retry_window`` is how long a recipient may be refused for now before it fails, in seconds from its creation;
     ``receipt_window`` is the shortest time that any carrier's receipts are awaited. ``joins`` tells how each carrier's
-    parts, in their order, become one inbound message; it is filled before the carriers run.
+    parts, in their order, become one inbound message; ``matched`` is told, of those carriers that want to know, by
+    which references their receipts matched, once a batch is durable. Both are filled before the carriers run.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Rules:
         self.retry_window = retry_window
         self.receipt_window = receipt_window
         self.joins: dict[str, Callable[[Sequence[Part]], Inbound]] = {}
+        self.matched: dict[str, Callable[[Matched], None]] = {}
         self._new_uuid = new_uuid
 
     def on_outcome(self, recipient: Recipient, outcome: Outcome, now: float) -> Change:

@@ -10,6 +10,7 @@ Typical causes of all this: hexadecimal in the response and zero-padded decimal 
 """
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 
 _is_hexadecimal = re.compile("[0-9A-Fa-f]+").fullmatch
@@ -64,3 +65,64 @@ def keys(receipt_id: str, rule: IdRule = IdRule.AUTO) -> tuple[str, ...]:
 def stored_key(message_id: str, rule: IdRule = IdRule.AUTO) -> str:
     """The key under which a response's id is kept, so that ``keys`` finds it."""
     return message_id if rule is _ONLY_EXACT else canonical(message_id)
+
+
+class Reading(StrEnum):
+    """How the id of a receipt is read where it finds its segment."""
+
+    AS_GIVEN = "as given"
+    FROM_DECIMAL = "from decimal"
+    FROM_HEXADECIMAL = "from hexadecimal"
+
+
+_READ_AS_GIVEN, _READ_FROM_DECIMAL, _READ_FROM_HEXADECIMAL = Reading  # as above
+
+
+def reading_of(refs: tuple[str, ...], place: int) -> Reading | None:
+    """Return how the first of a receipt's ``keys`` must be read to give the one at this place.
+
+    None where it cannot: that one comes of another id, or is no id at all.
+    """
+    first, ref = refs[0], refs[place]
+    if ref == first:
+        return _READ_AS_GIVEN
+    if _is_decimal(first) and ref == f"{int(first):X}":
+        return _READ_FROM_DECIMAL
+    if _is_short_hexadecimal(first) and ref == str(int(first, 16)):
+        return _READ_FROM_HEXADECIMAL
+    return None
+
+
+class SteadyReading:
+    """The reading by which one carrier's receipts match, as far as it has been the same for long."""
+
+    STEADY = 20  # matches in a row
+
+    def __init__(self) -> None:
+        self.known: Reading | None = None
+        self._last: Reading | None = None
+        self._in_a_row = 0
+        self._strayed = False  # another reading has been told of since this one is known
+        self._told = False  # and it is the one in a row now
+
+    def take(self, counts: Mapping[Reading, int]) -> tuple[Reading, Reading] | None:
+        """Take the matches of one batch; return the reading before and now if there is a change to be told.
+
+        It is told at the first match by another reading, and once only, however often that comes and goes; but again
+        once another one has become steady. What is mixed within a batch is in no order, so none of it is in a row.
+        """
+        if not counts:
+            return None
+        before, told = self.known, None
+        now = max(counts, key=lambda reading: reading is not before)
+        if now is not self._last:
+            self._last, self._in_a_row, self._told = now, 0, False
+        self._in_a_row = self._in_a_row + counts[now] if len(counts) == 1 else 0
+        steady = self._in_a_row >= self.STEADY
+        if before is not None and now is not before and not self._told and (steady or not self._strayed):
+            self._told = self._strayed = True
+            told = before, now
+        if steady and now is not before:
+            self.known = now
+            self._strayed = False
+        return told

@@ -55,6 +55,7 @@ from passband.store import (
 )
 from passband.store import operations as op
 from passband.store.commit import GroupCommit, Operation
+from passband.store.matches import Matches
 from passband.store.postgres_hosts import OUT_OF_ORDER, Hosts, Session
 from passband.store.postgres_link import Link
 from passband.store.postgres_pipe import UNEXPECTED, Again, Manner, Pipe
@@ -145,7 +146,7 @@ class PostgresStore:
             for operation in operations:
                 operation.error = None
             try:
-                recipients, callbacks = await self._transaction(operations, manner)
+                return await self._transaction(operations, manner)
             except Again as again:
                 manner = again.manner
             except (DeadlockDetected, SerializationFailure) as error:
@@ -157,13 +158,9 @@ class PostgresStore:
                     raise StoreUnavailable(f"the database: {error}") from error
                 else:  # without the server's details: they quote the row, text and all
                     raise StatementFailed(error) from None
-            else:
-                return lambda: self._hand_on(recipients, callbacks)
         raise StoreUnavailable(f"other transactions were in the way {TRIES} times")
 
-    async def _transaction(
-        self, operations: Sequence[Operation[Any]], manner: Manner
-    ) -> tuple[list[Recipient], list[Callback]]:
+    async def _transaction(self, operations: Sequence[Operation[Any]], manner: Manner) -> Callable[[], None]:
         connection = self._link.ready()
         batch = Batch(Pipe(connection, self.node, manner), self._rules, self._births, self._history_days)
         committing = False
@@ -179,7 +176,7 @@ class PostgresStore:
         except BaseException:
             await self._clear(connection, committing)
             raise
-        return born
+        return lambda: self._hand_on(*born, batch.matches)
 
     async def _clear(self, connection: Session, committing: bool) -> None:
         """Make the connection ready for the next transaction, or find another."""
@@ -189,11 +186,12 @@ class PostgresStore:
             self._adrift |= committing
             self._link.lost()
 
-    def _hand_on(self, recipients: list[Recipient], callbacks: list[Callback]) -> None:
+    def _hand_on(self, recipients: list[Recipient], callbacks: list[Callback], matches: Matches) -> None:
         if recipients:
             self._births.take_recipients(recipients)
         if callbacks:
             self._births.take_callbacks(callbacks)
+        matches.tell()
 
     # ── the steps ──────────────────────────────────────────────────────────────────────────────────────────────────
 

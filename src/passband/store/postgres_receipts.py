@@ -15,12 +15,15 @@ from passband.domain.event import Callback
 from passband.domain.message import Recipient
 from passband.domain.report import PAIR, Deciding, Receipt
 from passband.domain.rules import Rules
+from passband.store.matches import Matches
 from passband.store.postgres_arrays import Bytea, Float8, Int, Text, pack
 from passband.store.postgres_pipe import RECIPIENT_KEY, Pipe
 from passband.store.rows import Row, early_key, mark_of, recipient_of
 
 Timed = tuple[Receipt, float]  # and when it came
 Name = tuple[str, str, str]  # carrier, reference, number
+Wanted = tuple[int, str, str, str]  # the receipt's place, and one of its names
+Asked = tuple[AsyncCursor[Any], list[Wanted]]
 
 WANTED = (Int, Text, Bytea, Text)
 ORPHAN = (Bytea, Text, Bytea, Text, Int, Float8)
@@ -28,21 +31,27 @@ NAME = (Text, Bytea, Text)
 
 
 class Receipts:
-    """The receipts of one transaction; what they decide is added to ``told``."""
+    """The receipts of one transaction; what they decide is added to ``told``.
 
-    def __init__(self, pipe: Pipe, rules: Rules, told: list[Callback]) -> None:
+    ``matches`` has them all as matched by their first references; those that were not are taken off.
+    """
+
+    def __init__(self, pipe: Pipe, rules: Rules, told: list[Callback], matches: Matches) -> None:
         self._pipe = pipe
         self._rules = rules
         self._told = told
+        self._matches = matches
         self.decided: set[Row] = set()  # keys of recipients of several segments that have come to their end
 
     async def start(self, receipts: Sequence[Timed]) -> Callable[[], Awaitable[list[Timed]]]:
         """Send what finds their recipients; return what does the rest, and returns those that are messages instead."""
         first, later = _apart(receipts)
-        cursor = await self._send(first)
+        asked = await self._send(first)
 
         async def finish() -> list[Timed]:
-            unmatched = await self._decide(first, cursor) + await self._match(later)
+            unmatched = await self._decide(first, asked) + await self._match(later)
+            for receipt, _ in unmatched:
+                self._matches.first(receipt.carrier, -1)
             unmatched = await self._match_pairs(unmatched)
             early = [r for r in unmatched if r[0].otherwise is None]
             if early and not await self._pipe.be_alone():
@@ -80,13 +89,13 @@ class Receipts:
             await self._pipe.send("delete_orphans", Bytea(list(taken)))
         return list(taken.values())
 
-    async def _send(self, receipts: Sequence[Timed]) -> AsyncCursor[Any]:
+    async def _send(self, receipts: Sequence[Timed]) -> Asked:
         wanted = [
             (place, receipt.carrier, ref, receipt.number)
             for place, (receipt, _) in enumerate(receipts)
             for ref in receipt.refs
         ]
-        return await self._pipe.send("match_receipts", *pack(WANTED, wanted))
+        return await self._pipe.send("match_receipts", *pack(WANTED, wanted)), wanted
 
     async def _match(self, receipts: Sequence[Timed]) -> list[Timed]:
         """Match in rounds, because no two of a round may share a reference; return those that match nothing."""
@@ -120,18 +129,19 @@ class Receipts:
                 unmatched.append((receipt, now))
         return unmatched
 
-    async def _decide(self, receipts: Sequence[Timed], cursor: AsyncCursor[Any]) -> list[Timed]:
+    async def _decide(self, receipts: Sequence[Timed], asked: Asked) -> list[Timed]:
         """Settle what the rows found say; return the receipts that match nothing.
 
         Of a longer message the first failed segment decides, or the last delivered one (Semantics, section 3), or where
         the carrier is told to, the first of all.
         """
+        cursor, wanted = asked
         matched: set[int] = set()
         parts: dict[Row, list[tuple[int, int]]] = {}  # by recipient: the receipts of its segments, and which decide
         decided: list[Row] = []
-        for place, deciding, awaited, *columns in await cursor.fetchall():
+        for found, deciding, awaited, *columns in await cursor.fetchall():
             row = tuple(columns)
-            if place is None:
+            if found is None:
                 segments = parts[row[:3]]
                 # The first failure, or the first of all where that decides; or the last of those that were awaited.
                 bad = [p for p, _ in segments if receipts[p][0].code]
@@ -140,7 +150,12 @@ class Receipts:
                     self._settle(row, receipts[(bad or last)[0]])
                     decided.append(row[:3])
                 continue
+            place, _, ref, _ = wanted[found - 1]
             matched.add(place)
+            receipt = receipts[place][0]
+            if ref != receipt.refs[0]:
+                self._matches.first(receipt.carrier, -1)
+                self._matches.later(receipt, receipt.refs.index(ref))
             if deciding is None:
                 self._settle(row, receipts[place])
             else:

@@ -27,6 +27,7 @@ from passband.store import Births
 from passband.store import operations as op
 from passband.store import postgres_doubts as doubts
 from passband.store.commit import Operation
+from passband.store.matches import Matches
 from passband.store.postgres_answers import SEGMENT, Answers
 from passband.store.postgres_arrays import Array, Bytea, Float8, Int, Smallint, Text, pack
 from passband.store.postgres_nodes import bury, hurry, lease_slots, provide, release_slots
@@ -83,7 +84,8 @@ class Batch:
         self._new_refs: AsyncCursor[Any] | None = None  # identifiers of inbound messages that were not known before
         self._inbound: list[Received] = []  # to be told, unless they are repeats
         self._late: list[Received] = []  # the same, found out only now
-        self._receipts = Receipts(pipe, rules, self._told)
+        self.matches = Matches(rules.matched)
+        self._receipts = Receipts(pipe, rules, self._told, self.matches)
         self._answers_to = Answers(pipe, rules, self._told)
         self._parts = Parts(pipe, rules, self._late)
         self._early: list[Timed] = []
@@ -288,6 +290,9 @@ class Batch:
         receipts = self._early + [(receipt, now) for report, now in reports for receipt in report.receipts]
         answers = [(answer, now) for report, now in reports for answer in report.answers]
         parts = [(part, now) for report, now in reports for part in report.parts]
+        for report, _ in reports:
+            if report.receipts:  # all of a report are one carrier's; those that prove otherwise are taken off again
+                self.matches.first(report.receipts[0].carrier, len(report.receipts))
         decide = await self._receipts.start(receipts) if receipts else None
         self._inbound = [(message, now) for report, now in reports for message in report.inbound]
         await doubts.put(self._pipe, [(doubt, now) for report, now in reports for doubt in report.doubts])

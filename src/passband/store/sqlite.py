@@ -185,14 +185,16 @@ class SqliteStore:
         except OUT_OF_ORDER as error:
             raise StoreUnavailable(str(error)) from error
         self._written = True
+        matches = self._steps.matches
 
-        def born() -> None:
+        def after() -> None:
             if recipients:
                 self._births.take_recipients(recipients)
             if callbacks:
                 self._births.take_callbacks(callbacks)
+            matches.tell()
 
-        return born
+        return after
 
     async def _begin(self) -> None:
         try:

@@ -20,6 +20,7 @@ from passband.domain.status import Cause, State
 from passband.store import Births
 from passband.store import operations as op
 from passband.store.commit import Operation
+from passband.store.matches import Matches
 from passband.store.rows import (
     DOUBT,
     DOUBT_SECONDS,
@@ -62,6 +63,7 @@ class Steps:
         self.node = 0
         self._born: list[Recipient] = []
         self._told: list[Callback] = []
+        self.matches = Matches(rules.matched)  # of the last batch
         self._steps: dict[type[Operation[Any]], Callable[[Any], Any]] = {
             op.Accept: self._accept,
             op.Record: self._record,
@@ -80,6 +82,7 @@ class Steps:
     def run(self, operations: Sequence[Operation[Any]]) -> tuple[list[Recipient], list[Callback]]:
         """Run the operations in order; return what was born leased to this node."""
         self._born, self._told = [], []
+        self.matches = Matches(self._rules.matched)
         self._nodes.look()
         for operation in operations:
             try:
@@ -265,39 +268,46 @@ class Steps:
             receipt = firsts[recipient.carrier, row[0], recipient.number].popleft()
             self._told += self._rules.on_receipt(recipient, receipt.code, now)
         self._executemany(Q["delete_handed"], settled)
+        self.matches.first(receipts[0].carrier, len(settled))  # all of a report are one carrier's
         for left in (*firsts.values(), unsure):
             for receipt in left:
-                self._receipt(receipt, now)
+                place = self._receipt(receipt, now)
+                if place:
+                    self.matches.later(receipt, place)
+                elif place == 0:
+                    self.matches.first(receipt.carrier, 1)
 
-    def _receipt(self, receipt: Receipt, now: float) -> None:
-        for ref in receipt.refs:
+    def _receipt(self, receipt: Receipt, now: float) -> int | None:
+        """Take one receipt; return the place of the reference that matched, None if it was none of them."""
+        for place, ref in enumerate(receipt.refs):
             rows = self._fetch(Q["handed_by_ref"], (receipt.carrier, ref, receipt.number))
             if rows:
                 recipient = recipient_of(rows[0][1:])
                 self._execute(Q["delete_handed"], recipient_key(recipient))
                 self._told += self._rules.on_receipt(recipient, receipt.code, now)
-                return
-        for ref in receipt.refs:
+                return place
+        for place, ref in enumerate(receipt.refs):
             rows = self._fetch(Q["segment_by_ref"], (receipt.carrier, ref, receipt.number))
             if rows:
                 self._segment(rows[0], receipt.code, now)
-                return
+                return place
         refs = receipt.refs
         if receipt.pair:
             name = (receipt.carrier, receipt.pair, receipt.number)
             known = len({*self._fetch(Q["handed_by_pair"], name), *self._fetch(Q["segments_by_pair"], name)})
             if known == 1:
                 self._receipt(Receipt(receipt.carrier, (receipt.pair,), receipt.number, receipt.code), now)
-                return
+                return None
             if not known:
                 refs = (*refs, receipt.pair)
         if receipt.otherwise is not None:
             self._inbound(receipt.otherwise, now)
-            return
+            return None
         mark = mark_of(receipt.number)
         key = early_key(receipt, self.node)
         for ref in refs:
             self._execute(Q["insert_orphan"], (key, receipt.carrier, ref, mark, receipt.code, now))
+        return None
 
     def _segment(self, segment: Row, code: int, now: float) -> None:
         """One segment's receipt: the first failure decides, or the last delivery (Semantics, section 3)."""

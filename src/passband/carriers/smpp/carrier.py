@@ -26,10 +26,11 @@ from passband.carriers.smpp.settings import SmppSettings
 from passband.carriers.smpp.slots import LinkSlots
 from passband.clock import Clock
 from passband.domain.message import Kind
-from passband.domain.report import Inbound, Part, Receipt, Rejected, Submission
+from passband.domain.report import Inbound, Matched, Part, Receipt, Rejected, Submission
 from passband.smpp import tlv
 from passband.smpp.codec import ROK
 from passband.smpp.error_mapping import Outcome, Retry
+from passband.smpp.message_id import IdRule
 from passband.smpp.outcome import submit_verdict
 from passband.smpp.pdu import DataSm, DataSmResp, DeliverSm, GenericNack, Pdu, ReceiptSm, SubmitSmResp
 from passband.smpp.session_events import Answered
@@ -421,6 +422,15 @@ class SmppCarrier:
     def join(self) -> Callable[[Sequence[Part]], Inbound]:
         """How this carrier's parts become a message; for ``Rules.joins``."""
         return self._reader.join
+
+    @property
+    def matched(self) -> Callable[[Matched], None] | None:
+        """Who is told how receipts matched; for ``Rules.matched``. None where the settings say how they do.
+
+        References of our own are in no base, and which receipts they found is not told apart from ids.
+        """
+        settings = self._settings
+        return self._reader.matched if settings.id_rule is IdRule.AUTO and not settings.user_message_reference else None
 
     async def check(self) -> list[str]:
         """Bind to every host and unbind; return what is wrong, nothing if all is well."""

@@ -6,22 +6,24 @@ again for ever.
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import structlog
 
 from passband.carriers.smpp.numbers import own_number, pair_ref, platform_number, reference_ref
 from passband.carriers.smpp.settings import SmppSettings
-from passband.domain.report import Inbound, Part, Receipt
+from passband.domain.report import Inbound, Matched, Part, Receipt
 from passband.smpp import receipt, text, tlv, udh
 from passband.smpp.error_mapping import RECEIPT_STATES, Outcome, Verdict
-from passband.smpp.message_id import keys
+from passband.smpp.message_id import Reading, SteadyReading, keys, reading_of
 from passband.smpp.outcome import Judge
 from passband.smpp.pdu import DataSm, DeliverSm, ReceiptSm
 
 log = structlog.get_logger()
 
 NAMELESS = "receipts name no id, so their messages are not found; try user_message_reference = true"
+CHANGED = "receipts match by another rule than before; set id_rule in the carrier's settings if it is steady"
 
 PARTS_MISSING = 5231
 UNRECOGNISED = 9999
@@ -45,6 +47,7 @@ class Reader:
         self._pattern = re.compile(settings.receipt_pattern) if settings.receipt_pattern else None
         self._timeout = settings.mo_concat_timeout
         self._words = {*RECEIPT_STATES, *settings.receipt_states}
+        self._steady = SteadyReading()
         self.nameless_receipts = 0
         self.unreadable_receipts = 0
 
@@ -124,6 +127,18 @@ class Reader:
             has_ports=has_ports,
             timeout=self._timeout,
         )
+
+    def matched(self, matched: Matched) -> None:
+        """Warn if ids begin to match in another way than they long did."""
+        counts = Counter({Reading.AS_GIVEN: matched.first} if matched.first > 0 else {})
+        for place, all_refs in matched.later.items():
+            for refs in all_refs:
+                reading = reading_of(refs, place)
+                if reading is not None:
+                    counts[reading] += 1
+        change = self._steady.take(counts)
+        if change is not None:
+            log.warning(CHANGED, carrier=self._name, before=str(change[0]), now=str(change[1]))
 
     def join(self, parts: Sequence[Part]) -> Inbound:
         """Return the message of these parts, which are in order.

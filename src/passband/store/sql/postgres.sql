@@ -90,14 +90,15 @@ SET carrier = excluded.carrier, ref = excluded.ref, deciding = excluded.deciding
 
 -- name: match_receipts
 -- What receipts decide. Each may name its segment in several ways, the likeliest first; of several that match, the newest
--- message is meant. No two receipts may share a reference. Returned are, with their receipts, recipients of one segment,
--- whose rows are gone, and the keys of those of which a segment was meant, with which receipts decide; and then each of
--- the latter once, with the number of segments that are still awaited. (Joined here, they would be compared all with all.)
+-- message is meant. No two receipts may share a reference. Returned are, each with the place of what named it in the
+-- arrays, from 1, recipients of one segment, whose rows are gone, and the keys of those of which a segment was meant,
+-- with which receipts decide; and then each of the latter once, with the number of segments that are still awaited.
+-- (Joined here, they would be compared all with all.)
 WITH wanted AS MATERIALIZED (
   SELECT * FROM unnest($1::int[], $2::text[], $3::bytea[], $4::text[])
     WITH ORDINALITY AS v (receipt, carrier, ref, number, place)
 ), claims AS MATERIALIZED (
-  SELECT DISTINCT ON (w.receipt) w.receipt, found.tid FROM wanted w
+  SELECT DISTINCT ON (w.receipt) w.receipt, w.place, found.tid FROM wanted w
   CROSS JOIN LATERAL (
     SELECT x.ctid AS tid FROM recipients x
     WHERE x.carrier = w.carrier AND x.carrier_ref = w.ref AND x.number = w.number
@@ -105,10 +106,10 @@ WITH wanted AS MATERIALIZED (
   ORDER BY w.receipt, w.place
 ), whole AS (
   DELETE FROM recipients r USING claims c WHERE r.ctid = c.tid AND r.state = 1
-  RETURNING c.receipt, {recipient}
+  RETURNING c.place, {recipient}
 ), parts AS (
   DELETE FROM segments s USING (
-    SELECT DISTINCT ON (w.receipt) w.receipt, found.tid FROM wanted w
+    SELECT DISTINCT ON (w.receipt) w.place, found.tid FROM wanted w
     CROSS JOIN LATERAL (
       SELECT x.ctid AS tid FROM segments x
       WHERE x.carrier = w.carrier AND x.ref = w.ref AND x.number = w.number
@@ -116,7 +117,7 @@ WITH wanted AS MATERIALIZED (
     WHERE w.receipt NOT IN (SELECT c.receipt FROM claims c)
     ORDER BY w.receipt, w.place) AS claimed
   WHERE s.ctid = claimed.tid
-  RETURNING claimed.receipt, s.account AS a, s.id AS i, s.n AS m, s.deciding
+  RETURNING claimed.place, s.account AS a, s.id AS i, s.n AS m, s.deciding
 ), counted AS (
   UPDATE recipients r SET awaited = r.awaited - p.count, enough = greatest(r.enough, p.some)
   FROM (SELECT a, i, m, count(*)::smallint AS count, max((deciding = 1)::int) AS some FROM parts GROUP BY a, i, m) AS p
@@ -125,12 +126,12 @@ WITH wanted AS MATERIALIZED (
   WHERE r.account = ANY(ARRAY[p.a]) AND r.id = ANY(ARRAY[p.i]) AND r.n = ANY(ARRAY[p.m]) AND r.state = 1
   RETURNING r.awaited, {recipient}
 )
-SELECT receipt, NULL::int AS deciding, NULL::int AS awaited, {recipient} FROM whole
+SELECT place, NULL::int AS deciding, NULL::int AS awaited, {recipient} FROM whole
 UNION ALL
-SELECT receipt, deciding, NULL, a, i, m, {no_more} FROM parts
+SELECT place, deciding, NULL, a, i, m, {no_more} FROM parts
 UNION ALL
 SELECT NULL, NULL, awaited, {recipient} FROM counted
-ORDER BY receipt NULLS LAST
+ORDER BY place NULLS LAST
 
 -- name: settle_handed
 DELETE FROM recipients r
