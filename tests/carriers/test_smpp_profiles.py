@@ -259,6 +259,7 @@ async def test_other_hosts(tmp_path: Path, collector: Collector, clock: FakeCloc
             await both.bound()
             both.smsc.disconnect()
             await both.until_clock(lambda: other.counters["binds"] == 1)
+    assert other.counters["binds"] == 1, "and no more than one"
 
 
 async def test_tls_tls_ca_file_and_tls_server_name(tmp_path: Path, collector: Collector) -> None:
@@ -424,6 +425,7 @@ async def test_max_pdu(tmp_path: Path, collector: Collector) -> None:
                 await asyncio.sleep(0.002)
             while both.carrier.links()[0].last_error is None:
                 await asyncio.sleep(0.002)
+    assert [(nack.command_status, nack.sequence_number) for nack in both.tap.of(GenericNack)] == [(2, 0)]
 
 
 # ── all of them, and what is wrong ───────────────────────────────────────────────────────────────────────────────────

@@ -156,6 +156,7 @@ async def test_a_commit_waits_for_the_standby_whatever_the_settings_are(
     standby.is_away()
     _, waiting = await accepting(node)
     await waits_for_the_standby(postgres)
+    assert not waiting.done()
     standby.is_back()
     await waiting
 
