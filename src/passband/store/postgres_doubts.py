@@ -6,9 +6,10 @@ from typing import Any
 from psycopg import AsyncCursor
 
 from passband.domain.report import Doubt, Inbound
+from passband.store.lifetimes import REPEAT_SECONDS
 from passband.store.postgres_arrays import Bytea, Float8, Text, pack
 from passband.store.postgres_pipe import Pipe
-from passband.store.rows import DOUBT, REPEAT_SECONDS, TOLD, Row
+from passband.store.rows import DOUBT, TOLD, Row
 
 INBOUND_REF = (Text, Bytea, Float8)
 

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 from passband.domain.report import Inbound, Part
 from passband.domain.rules import Rules
+from passband.store.lifetimes import JOINED_PART_SECONDS
 from passband.store.postgres_arrays import Bytea, Float8, Int, Octets, Smallint, Text, pack
 from passband.store.postgres_pipe import Pipe
 from passband.store.rows import Row
 
-JOINED_PART_SECONDS = 3600.0  # how long repeats of a joined message's parts are known
 BUCKETS = 128  # locks that all messages share: a lock for each would overflow the server's table of them
 
 Key = tuple[str, str]

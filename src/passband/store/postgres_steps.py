@@ -19,11 +19,10 @@ from psycopg import AsyncCursor
 from passband.domain.errors import QueueFull
 from passband.domain.event import SLOTS, Callback
 from passband.domain.message import Kind, Recipient
-from passband.domain.pace import reserve
 from passband.domain.report import Inbound
 from passband.domain.rules import Change, Handed, Requeued, Rules, Settled
 from passband.domain.status import Cause, State
-from passband.store import Births
+from passband.store import Births, lifetimes
 from passband.store import operations as op
 from passband.store import postgres_doubts as doubts
 from passband.store.commit import Operation
@@ -31,13 +30,12 @@ from passband.store.matches import Matches
 from passband.store.postgres_answers import SEGMENT, Answers
 from passband.store.postgres_arrays import Array, Bytea, Float8, Int, Smallint, Text, pack
 from passband.store.postgres_nodes import bury, hurry, lease_slots, provide, release_slots
+from passband.store.postgres_pace import hold_paces
 from passband.store.postgres_parts import Parts
 from passband.store.postgres_pipe import BORN_CALLBACK, BORN_RECIPIENT, CALLBACK_KEY, PAST, RECIPIENT_KEY, Pipe
 from passband.store.postgres_receipts import Receipts, Timed
 from passband.store.rows import (
     DOUBT,
-    DOUBT_SECONDS,
-    REPEAT_SECONDS,
     Row,
     callback_key,
     callback_of,
@@ -48,16 +46,10 @@ from passband.store.rows import (
     recipient_row,
 )
 
-ORPHAN_SECONDS = 600.0  # how long a receipt may precede its outcome
-INBOUND_REF_SECONDS = 24 * 3600.0  # how long a carrier's repeats are known (Semantics, section 8)
-EXPIRE_ROWS = 500  # in one step, so that expiring a backlog does not hold up everyone else
-NO_CARRIER = 5501
-
 HAND_OVER = (*RECIPIENT_KEY, Bytea, Float8, Smallint, Int)
 REQUEUE = (*RECIPIENT_KEY, Float8, Int, Int)
 RETRY = (*CALLBACK_KEY, Float8, Int, Float8)
 QUEUE = (Text, Smallint, Int)
-PACE = (Text, Text, Float8)
 INBOUND_REF = (Text, Bytea, Float8)
 
 Finish = Callable[[], Awaitable[None]]
@@ -190,23 +182,7 @@ class Batch:
             await self._send("put_queues", *pack(QUEUE, [(*queue, queues[queue]) for queue in sorted(queues)]))
 
     async def _hold_paces(self) -> Finish | None:
-        asked = self._of[op.Reserve]
-        keys = sorted({(pace.account, pace.key) for o in asked for pace in o.paces})
-        if not keys:
-            return None
-        cursor = await self._send("hold_paces", *pack(PACE[:2], keys))
-
-        async def finish() -> None:
-            used = {(account, key): used_at for account, key, used_at in await cursor.fetchall()}
-            for o in asked:
-                o.result = []
-                for pace in o.paces:
-                    key = pace.account, pace.key
-                    used[key], start = reserve(used[key], o.now, pace.segments, pace.rate, pace.burst)
-                    o.result.append(start)
-            await self._send("put_paces", *pack(PACE, [(*key, used[key]) for key in keys]))
-
-        return finish
+        return await hold_paces(self._pipe, self._of[op.Reserve])
 
     # ── outbound ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -390,17 +366,17 @@ class Batch:
             return None
         now = max(o.now for o in asked)
         retries_over = f"{int((now - self._rules.retry_window) * 1000):013d}"
-        callbacks = await self._send("expire_callbacks", now, EXPIRE_ROWS)
-        handed = await self._send("expire_receipts", now, EXPIRE_ROWS)
-        waiting = await self._send("expire_retries", retries_over, EXPIRE_ROWS)
+        callbacks = await self._send("expire_callbacks", now, lifetimes.EXPIRE_ROWS)
+        handed = await self._send("expire_receipts", now, lifetimes.EXPIRE_ROWS)
+        waiting = await self._send("expire_retries", retries_over, lifetimes.EXPIRE_ROWS)
         joins = list(self._rules.joins)
-        due_parts = await self._send("due_parts", now, Text(joins), EXPIRE_ROWS) if joins else None
+        due_parts = await self._send("due_parts", now, Text(joins), lifetimes.EXPIRE_ROWS) if joins else None
         await self._send("forget_parts", now)
-        orphans = await self._send("expire_orphans", now - ORPHAN_SECONDS)
-        await self._send("expire_early_answers", now - ORPHAN_SECONDS)
-        await self._send("expire_inbound_refs", now - INBOUND_REF_SECONDS)
-        await self._send("expire_told", now - DOUBT_SECONDS)
-        await self._send("expire_doubts", now - REPEAT_SECONDS)
+        orphans = await self._send("expire_orphans", now - lifetimes.ORPHAN_SECONDS)
+        await self._send("expire_early_answers", now - lifetimes.ORPHAN_SECONDS)
+        await self._send("expire_inbound_refs", now - lifetimes.INBOUND_REF_SECONDS)
+        await self._send("expire_told", now - lifetimes.DOUBT_SECONDS)
+        await self._send("expire_doubts", now - lifetimes.REPEAT_SECONDS)
         await self._send("expire_history", now - self._history_days * 86400.0)
 
         async def finish() -> None:
@@ -418,7 +394,7 @@ class Batch:
             if unreceipted:
                 await self._send("delete_segments", *pack(RECIPIENT_KEY, [recipient_key(r) for _, r in unreceipted]))
             for recipient in unsent:
-                code = recipient.code or NO_CARRIER
+                code = recipient.code or lifetimes.NO_CARRIER
                 self._told += self._rules.tell(recipient, State.QUEUED, Cause.RETRIES_OVER, now, code)
             charged = [r for r in unsent if r.charge]
             queues = {_queue(r.message.account, r.message.kind) for r in charged}.difference(self._queues)

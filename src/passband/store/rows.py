@@ -27,8 +27,6 @@ TOLD, DOUBT = "=", "!"
 """With what the identifiers begin of messages that have none of their carrier's: taken by a node, whose number stands
 behind an @; and of which the carrier may not know it."""
 
-REPEAT_SECONDS = 300.0  # how long a message whose answer is in doubt may come again
-DOUBT_SECONDS = 60.0  # how long before the end of a node its answers are in doubt
 
 _KINDS = (SMS, MMS)
 _PRIORITIES = (None, Priority.DEFAULT, Priority.HIGH)

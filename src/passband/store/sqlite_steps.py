@@ -17,14 +17,12 @@ from passband.domain.pace import reserve
 from passband.domain.report import PAIR, Answer, Deciding, Inbound, Outcome, Part, Receipt
 from passband.domain.rules import Handed, Requeued, Rules
 from passband.domain.status import Cause, State
-from passband.store import Births
+from passband.store import Births, lifetimes
 from passband.store import operations as op
 from passband.store.commit import Operation
 from passband.store.matches import Matches
 from passband.store.rows import (
     DOUBT,
-    DOUBT_SECONDS,
-    REPEAT_SECONDS,
     TOLD,
     Row,
     callback_key,
@@ -40,12 +38,6 @@ from passband.store.rows import (
     recipient_row,
 )
 from passband.store.sqlite_nodes import NodeSteps, Q
-
-ORPHAN_SECONDS = 600.0  # how long a receipt may precede its outcome
-INBOUND_REF_SECONDS = 24 * 3600.0  # how long a carrier's repeats are known (Semantics, section 8)
-JOINED_PART_SECONDS = 3600.0  # how long repeats of a joined message's parts are known
-EXPIRE_ROWS = 500  # in one step, so that expiring a backlog does not hold up everyone else
-NO_CARRIER = 5501
 
 
 class Steps:
@@ -323,7 +315,7 @@ class Steps:
 
     def _inbound(self, inbound: Inbound, now: float) -> None:
         if inbound.digest:
-            self._execute(Q["take_doubt"], (inbound.carrier, DOUBT + inbound.digest, now - REPEAT_SECONDS))
+            self._execute(Q["take_doubt"], (inbound.carrier, DOUBT + inbound.digest, now - lifetimes.REPEAT_SECONDS))
             repeated = self._changes()
             self._execute(Q["put_inbound_ref"], (inbound.carrier, f"{TOLD}{inbound.digest}@{self.node}", now))
             if repeated:
@@ -356,7 +348,7 @@ class Steps:
         if rows:
             parts = [Part(*row) for row in rows]
             self._inbound(self._rules.join(parts), now)
-            self._execute(Q["parts_joined"], (now + JOINED_PART_SECONDS, *key))
+            self._execute(Q["parts_joined"], (now + lifetimes.JOINED_PART_SECONDS, *key))
 
     # ── callbacks ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -395,23 +387,25 @@ class Steps:
     def _expire(self, o: op.Expire) -> int:
         now = o.now
         count = 0
-        for row in self._fetch(Q["expire_callbacks"], (now, EXPIRE_ROWS)):
+        for row in self._fetch(Q["expire_callbacks"], (now, lifetimes.EXPIRE_ROWS)):
             count += 1
             callback = callback_of(row)
             if self._history_days and callback.kind.final:
                 self._execute(Q["insert_history"], history_row(callback, False))
         count += self._expire_recipients(o)
         for carrier in self._rules.joins:
-            for (key,) in self._fetch(Q["due_parts"], (now, carrier, EXPIRE_ROWS)):
+            for (key,) in self._fetch(Q["due_parts"], (now, carrier, lifetimes.EXPIRE_ROWS)):
                 count += 1
                 self._join((carrier, key), now)
         self._execute(Q["forget_parts"], (now,))
-        o.unmatched = Counter(carrier for carrier, _ in set(self._fetch(Q["expire_orphans"], (now - ORPHAN_SECONDS,))))
+        o.unmatched = Counter(
+            carrier for carrier, _ in set(self._fetch(Q["expire_orphans"], (now - lifetimes.ORPHAN_SECONDS,)))
+        )
         for statement, age in (
-            ("expire_early_answers", ORPHAN_SECONDS),
-            ("expire_inbound_refs", INBOUND_REF_SECONDS),
-            ("expire_told", DOUBT_SECONDS),
-            ("expire_doubts", REPEAT_SECONDS),
+            ("expire_early_answers", lifetimes.ORPHAN_SECONDS),
+            ("expire_inbound_refs", lifetimes.INBOUND_REF_SECONDS),
+            ("expire_told", lifetimes.DOUBT_SECONDS),
+            ("expire_doubts", lifetimes.REPEAT_SECONDS),
             ("expire_history", self._history_days * 86400.0),
         ):
             self._execute(Q[statement], (now - age,))
@@ -434,7 +428,7 @@ class Steps:
             for row in self._fetch(Q["expire_retry"], key):
                 count += 1
                 recipient = recipient_of(row)
-                code = recipient.code or NO_CARRIER
+                code = recipient.code or lifetimes.NO_CARRIER
                 self._told += self._rules.tell(recipient, State.QUEUED, Cause.RETRIES_OVER, now, code)
                 if recipient.charge:
                     self._discharge(recipient.message.account, recipient.message.kind, recipient.charge)
