@@ -182,7 +182,8 @@ async def test_a_primary_that_stalls_for_some_seconds_costs_no_connection(
             cluster.primary.resume()
             before = len(play.ledger.promised)
             await until(lambda: len(play.ledger.promised) >= before + 80, 30)
-        assert await play.judge(nodes, ()) == []
+        # It stalled for longer than receipts are awaited here: one that was under way may come too late for that.
+        assert await play.judge(nodes, (), STAY) == []
         assert "connected to the database again" not in nodes.log
     assert play.ledger.refused == {}
     assert play.ledger.repeated == 0
