@@ -33,7 +33,7 @@ async def test_hundreds_that_hang_delay_nobody(make_peer: MakePeer, make_fetcher
     fetcher = make_fetcher(max_connections_per_host=100)
     hung: list[Response] = []
     for _ in range(300):
-        fetcher.post(Request(hanging.url(), b"", (), 0.6), hung.append)
+        fetcher.post(Request(hanging.url(), b"", (), 30.0), hung.append)
     await hanging.received(100)
     for _ in range(20):
         response = await post(fetcher, good.url())
