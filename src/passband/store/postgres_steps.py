@@ -380,6 +380,7 @@ class Batch:
         await self._send("expire_history", now - self._history_days * 86400.0)
 
         async def finish() -> None:
+            """Tell what follows from all that is over."""
             expired = [callback_of(row) for row in await callbacks.fetchall()]
             # A receipt in this very transaction counts: its recipient was still there when both were asked for.
             decided = self._receipts.decided
