@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from passband.smpp import message_id, receipt, times, tlv, udh
 from passband.smpp.codec import decode
-from passband.smpp.message_id import IdRule
+from passband.smpp.message_id import IdRule, Reading
 from passband.smpp.outcome import receipt_verdict
 from passband.smpp.pdu import DeliverSm
 from passband.smpp.receipt import Receipt, ReceiptText
@@ -137,9 +137,22 @@ def find(stored: list[str], receipt_id: str, rule: IdRule = IdRule.AUTO) -> str 
     return next((index[key] for key in message_id.keys(receipt_id, rule) if key in index), None)
 
 
+RULES = {
+    Reading.AS_GIVEN: "canon",
+    Reading.FROM_DECIMAL: "receipt-decimal-stored-hex",
+    Reading.FROM_HEXADECIMAL: "receipt-hex-stored-decimal",
+}
+
+
 @pytest.mark.parametrize("row", rows("message_id_matching"), ids=lambda row: str(row["receipt_id"]))
 def test_a_receipt_id_finds_its_segment(row: dict[str, Any]) -> None:
-    assert find(row["stored"], row["receipt_id"]) == row["matched"]
+    receipt_id, found = row["receipt_id"], find(row["stored"], row["receipt_id"])
+    assert found == row["matched"]
+    if found is not None:
+        refs = message_id.keys(receipt_id)
+        reading = message_id.reading_of(refs, refs.index(message_id.stored_key(found)))
+        assert reading is not None
+        assert ("exact" if found == receipt_id else RULES[reading]) == row["rule"]
 
 
 @pytest.mark.parametrize(
