@@ -2,6 +2,7 @@
 
 import base64
 import math
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 
 from admin.running import OTHERS, OURS, THEIRS, Running
 from passband.admin.app import ENTRIES
-from passband.admin.rates import Latency
+from passband.admin.metrics import Held
+from passband.admin.rates import Latency, Rates
 from passband.config import developers
+from passband.counts import Counts
 
 ENDPOINT = f"/admin/callbacks/{developers.ACCOUNT}/{developers.APPLICATION}"
 
@@ -186,6 +189,15 @@ async def test_segments_are_explained(dev: Running) -> None:
     assert (long["encoding"], long["segmentCount"], long["units"]) == ("gsm7", 2, 200)
     assert long["double"][0]["count"] == 100
     assert "".join(part["text"] for part in long["segments"]) == "€" * 100
+
+
+async def test_what_is_counted_before_the_first_sample_is_in_it(dev: Running) -> None:
+    node = dev.node
+    rates = Rates(node.panel.live, Counts({("accepted", "sms"): 1}), node.store, lambda: Held(0, 0, [], {}), time.time)
+    rates.sample()
+    rates.sample()
+    series = {one["name"]: one["values"] for one in rates.view(1)["series"]}
+    assert series["accepted"] == [1, 0]
 
 
 async def test_the_last_hour_is_told_in_numbers(dev: Running) -> None:

@@ -112,7 +112,7 @@ class Rates:
         self._rings = {name: array("d", bytes(8 * SECONDS)) for name in SERIES}
         self._samples = 0
         self._ask_at = 0.0
-        self._before: dict[str, int] = {}
+        self._before: dict[str, int] = {}  # counters begin with the node: what the first sample finds is of its second
         self._stored = {"queue": 0.0, "queueAge": 0.0, "handed": 0.0, "callbackAge": 0.0}
         self.stored_in, self.handed_in, self.told_in = Latency(), Latency(), Latency()
 
@@ -162,12 +162,12 @@ class Rates:
                 totals["acknowledged" if key[1] == "2xx" else "unanswered"] += value
             elif (name := names.get(key[0])) is not None:
                 totals[name] += value
-        before, self._before = self._before or totals, totals
+        before, self._before = self._before, totals
         held = self._held()
         queue = max(self._stored["queue"], held.recipients)
         latencies = (("storedIn", self.stored_in), ("handedIn", self.handed_in), ("toldIn", self.told_in))
         return {
-            **{name: float(totals[name] - before[name]) for name in totals},
+            **{name: float(totals[name] - before.get(name, 0)) for name in totals},
             **{name: round(value, 1) for name, value in self._stored.items()},
             "queue": float(queue),
             "callbacks": float(held.callbacks),
