@@ -238,6 +238,21 @@ def test_everything_can_be_reached_and_seen_with_the_keyboard(chromium: Any, dev
         assert {str(place) for place in range(wanted)} <= reached
 
 
+def test_skipping_to_the_page_leaves_what_is_open_there(chromium: Any, dev: Dev) -> None:
+    send(dev, "hello")
+    with looking(chromium, dev.base) as page:
+        go(page, "Messages")
+        page.locator("td.last button").first.click()
+        opened = page.locator("tr.detail dl").first
+        opened.wait_for()
+        address = page.url
+        page.locator("#skip").focus()
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.id") == "page"
+        assert page.url == address
+        assert opened.is_visible()
+
+
 def test_the_colours_can_be_chosen_and_are_remembered(chromium: Any, dev: Dev) -> None:
     with looking(chromium, dev.base) as page:
         light = page.evaluate("getComputedStyle(document.body).backgroundColor")

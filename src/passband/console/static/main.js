@@ -161,6 +161,8 @@ async function start() {
   element("now").hidden = !developers;
   setInterval(showNow, 1000);
   addEventListener("hashchange", show);
+  // Followed as a link it would be the address of another page, and the one that is open would be left.
+  element("skip").addEventListener("click", (event) => { event.preventDefault(); element("page").focus(); });
   await show();
 }
 
