@@ -40,7 +40,7 @@ def remove(url: str) -> int:
 
 def go(page: Any, name: str) -> None:
     page.get_by_role("link", name=name, exact=True).click()
-    page.get_by_role("heading", level=1).wait_for()
+    page.locator(f".page.{name.lower()} h1").wait_for()  # not the one of the page that is being left
 
 
 def test_a_developers_first_hour(chromium: Any, dev: Dev) -> None:
