@@ -85,7 +85,7 @@ class Running:
 
     async def until(self, path: str, right: Callable[[Any], Any]) -> Any:
         """Return what is answered there once it is right."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while True:
                 answer = await self.get(path)
                 if right(answer):

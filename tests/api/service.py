@@ -57,7 +57,7 @@ class Wire:
         await self.writer.drain()
 
     async def reply(self, *, to_head: bool = False) -> Reply:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             status_line, *lines = head.strip().split("\r\n")
             headers = dict(line.lower().split(": ", 1)[:1] + line.split(": ", 1)[1:] for line in lines)
@@ -66,7 +66,7 @@ class Wire:
 
     async def end(self) -> bytes:
         """Return everything up to the end of the connection."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return await self.reader.read()
 
     async def ended(self) -> bool:

@@ -389,6 +389,6 @@ def is_served_or_stalled(service: Service, requests: int) -> bool:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Return when the condition holds; what it waits for comes over a loopback socket."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.001)

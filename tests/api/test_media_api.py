@@ -365,7 +365,7 @@ def _incoming(tmp_path: Path) -> list[Path]:
 
 
 async def _until(condition: Any) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0)
 

@@ -85,7 +85,7 @@ class Collector:
 
     async def until(self, true: Callable[[], bool]) -> None:
         """Return when it is so; every report and every call of ``wake`` is a reason to look."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not true():
                 self._changed.clear()
                 await self._changed.wait()

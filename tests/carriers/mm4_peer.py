@@ -66,7 +66,7 @@ class Peer:
 
     async def until(self, count: int) -> None:
         """Return when so many mails have come."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(self.received) < count:
                 self._changed.clear()
                 await self._changed.wait()

@@ -106,7 +106,7 @@ class SmppNode:
 
     async def until_beaten(self) -> None:
         """Return when the heartbeat has kept up with a clock that was moved: else the node holds nothing any more."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while self.clock.now() - self._beaten > BEAT_SECONDS:
                 await asyncio.sleep(0.0005)
 

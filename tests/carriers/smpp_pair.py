@@ -49,14 +49,14 @@ class Pair:
 
     async def until_smsc(self, counter: str, count: int) -> None:
         """Return when the SMSC has counted so much."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while self.smsc.counters[counter] < count:
                 await asyncio.sleep(0.001)
 
     async def until_clock(self, true: Any, seconds: float = 1.0) -> None:
         """Move a fake clock on until it is so, letting the other end answer in between."""
         assert isinstance(self.clock, FakeClock)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not true():
                 self.clock.advance(seconds)
                 await asyncio.sleep(0.002)

@@ -294,7 +294,7 @@ async def test_nothing_is_acknowledged_before_it_is_durable_and_nothing_else_wai
         both.smsc.inbound("+14085550142", SENDER, "On my way")
         await collector.until(lambda: collector.hanging == 1)
         both.carrier.submit([a_submission()])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not both.carrier.links()[0].answered:
                 await asyncio.sleep(0.001)
         assert both.smsc.counters["acknowledged"] == 0
@@ -558,13 +558,13 @@ async def test_check_tells_what_is_wrong(options: Any, changes: Any, fault: str 
 
 
 async def test_check_asks_all_hosts_at_once_and_waits_for_silent_ones_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check, "CHECK_SECONDS", 0.2)
+    monkeypatch.setattr(check, "CHECK_SECONDS", 1.0)
     async with running_smsc(hang=True) as (_, silent), running_smsc() as (_, port):
         others = (f"127.0.0.1:{silent}", f"127.0.0.1:{port}", f"localhost:{silent}")
         began = time.monotonic()
         faults = await SmppCarrier(settings(silent, other_hosts=others), SystemClock(), Random(1)).check()
-        assert time.monotonic() - began < 0.6
-    assert [fault.split(": ", 1)[1] for fault in faults] == ["bind_transceiver: no answer within 0 seconds"] * 3
+        assert time.monotonic() - began < 1.9
+    assert [fault.split(": ", 1)[1] for fault in faults] == ["bind_transceiver: no answer within 1 seconds"] * 3
 
 
 async def test_check_tells_that_nobody_listens() -> None:

@@ -107,7 +107,7 @@ async def test_a_carrier_that_hangs_is_left_and_everything_goes_when_it_lives_ag
             await asyncio.sleep(0.001)
         smsc.options.hang = True
         await node.send(COUNT // 2, "second")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while node.carrier.links()[0].last_error != "the peer is silent":
                 await asyncio.sleep(0.005)
         smsc.options.hang = False

@@ -354,7 +354,7 @@ async def test_connect_timeout_includes_tls(tmp_path: Path, collector: Collector
         async with running_smsc(hang=True) as (_, port):
             profile = configured(tmp_path, port=port, tls=True, connect_timeout=0.1).profile()
             carrier = SmppCarrier(profile, SystemClock(), Random(1))
-            async with running(carrier, collector), asyncio.timeout(5):
+            async with running(carrier, collector), asyncio.timeout(30):
                 while carrier.links()[0].last_error is None:
                     await asyncio.sleep(0.005)
             assert carrier.links()[0].last_error == "connect: TimeoutError"
@@ -381,7 +381,7 @@ async def test_write_timeout(tmp_path: Path, collector: Collector, clock: FakeCl
         await collector.until(lambda: carrier.room(clock.now()) > 0)
         carrier.submit([submission(text="x" * 2000) for _ in range(5000)])
         began = clock.now()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while carrier.links()[0].last_error is None:
                 clock.advance(0.5)
                 await turns()
@@ -420,7 +420,7 @@ async def test_max_pdu(tmp_path: Path, collector: Collector) -> None:
     async with profiled(tmp_path, collector, max_pdu=5000) as both:
         await both.bound()
         both.tap.carrier_side[0].write((5001).to_bytes(4, "big") + bytes(12))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not both.tap.of(GenericNack):
                 await asyncio.sleep(0.002)
             while both.carrier.links()[0].last_error is None:

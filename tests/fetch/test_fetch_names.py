@@ -85,10 +85,10 @@ async def test_the_time_of_a_lookup_counts(
 
     peer = await make_peer(never)
     fetcher = make_fetcher(lookup=names.lookup)
-    asyncio.get_running_loop().call_later(0.1, names.release.set)
-    response = await post(fetcher, peer.url(host="slow.example"), timeout=0.2)
+    asyncio.get_running_loop().call_later(0.6, names.release.set)
+    response = await post(fetcher, peer.url(host="slow.example"), timeout=0.8)
     assert response.error is ErrorKind.TIMEOUT
-    assert 0.19 < response.seconds < 0.29
+    assert 0.79 < response.seconds < 1.4
 
 
 async def test_a_known_name_goes_on_with_its_address_while_every_lookup_hangs(
@@ -131,12 +131,12 @@ async def test_a_second_address_is_tried_if_the_first_does_not_answer(
 async def test_closing_does_not_wait_for_a_lookup(make_fetcher: MakeFetcher, names: NameServer) -> None:
     fetcher = make_fetcher(lookup=names.lookup)
     responses: list[Response] = []
-    fetcher.post(Request("http://slow.example/", b"", (), 5.0), responses.append)
+    fetcher.post(Request("http://slow.example/", b"", (), 60.0), responses.append)
     download = asyncio.ensure_future(
-        fetcher.get("http://slow.example/", sink=bytearray().extend, max_octets=9, timeout=5)
+        fetcher.get("http://slow.example/", sink=bytearray().extend, max_octets=9, timeout=60)
     )
     await asyncio.sleep(0)
-    await asyncio.wait_for(fetcher.close(), 1)
+    await asyncio.wait_for(fetcher.close(), 30)
     assert [response.error for response in responses] == [ErrorKind.SHUTDOWN]
     assert (await download).error is ErrorKind.SHUTDOWN
     names.release.set()

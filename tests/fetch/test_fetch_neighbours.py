@@ -38,7 +38,7 @@ async def test_hundreds_that_hang_delay_nobody(make_peer: MakePeer, make_fetcher
     for _ in range(20):
         response = await post(fetcher, good.url())
         assert response.status == 200
-        assert response.seconds < 0.1
+        assert response.seconds < 5  # however busy the machine; behind those that hang it would be 30
     assert not hung
     assert hanging.connections == 100
     assert good.connections == 1
@@ -89,7 +89,7 @@ async def test_every_request_of_a_storm_ends_exactly_once(make_peer: MakePeer, m
         fetcher.post(Request(peer.url(f"/{number}"), b"%d" % number, (), 5.0), partial(ended, number))
         if number % 50 == 0:
             await asyncio.sleep(0)
-    await asyncio.wait_for(finished.wait(), 10)
+    await asyncio.wait_for(finished.wait(), 30)
     assert ends == [1] * 500
 
 

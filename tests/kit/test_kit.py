@@ -79,10 +79,12 @@ def test_what_cannot_be_done_is_told(passband: Passband) -> None:
 
 def test_another_one_starts_in_less_than_300_milliseconds(passband: Passband) -> None:
     fastest = 10.0
-    for _ in range(3):  # the machine may be busy with something else
+    for _ in range(20):  # the machine may be busy with something else
         started = time.perf_counter()
         with Passband():
             fastest = min(fastest, time.perf_counter() - started)
+        if fastest < 0.3:
+            break
     assert fastest < 0.3
 
 

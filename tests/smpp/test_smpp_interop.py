@@ -141,7 +141,7 @@ async def test_the_native_server_delivers_messages_and_sees_us_unbind(collector:
                 await asyncio.sleep(0.001)
             answer = await smsc.esme.deliver_sm(SENDER[1:], b"On my way", source_addr="14085550142", source_addr_ton=1)
             assert answer.is_success
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await smsc.unbound.wait()
     # Its addresses have no type of number: ours is known by its length.
     assert [(m.sender, m.to, m.text) for m in collector.inbound] == [("+14085550142", (SENDER,), "On my way")]
@@ -153,7 +153,7 @@ async def test_the_native_server_throttles(collector: Collector) -> None:
         await bound(carrier, collector)
         smsc.throttle = 1
         carrier.submit([a_submission()])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not collector.outcomes:
                 await asyncio.sleep(0.005)
                 clock.advance(0.5)
@@ -191,7 +191,7 @@ class NodeSmsc:
     async def until(self, true: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """Return the next event that is so."""
         assert self._process.stdout is not None
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while True:
                 line = await self._process.stdout.readline()
                 assert line, "the SMSC has ended"
@@ -253,12 +253,12 @@ async def test_the_npm_package_delivers_messages_throttles_and_unbinds(collector
             assert (await smsc.until(lambda event: event["event"] == "acknowledged"))["status"] == 0
             smsc.tell(throttle=1)
             carrier.submit([a_submission()])
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while not collector.outcomes:
                     await asyncio.sleep(0.005)
                     clock.advance(0.5)
             smsc.tell(unbind=True)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while carrier.links()[0].connections < 2:
                     await asyncio.sleep(0.005)
                     clock.advance(0.5)

@@ -32,7 +32,7 @@ async def smsc(**options: Any) -> AsyncIterator[tuple[Smsc, int]]:
 
 
 async def until(smsc: Smsc, counter: str, count: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while smsc.counters[counter] < count:
             await asyncio.sleep(0.002)
 
@@ -141,7 +141,7 @@ class Lib:
 async def test_a_python_client_submits_and_gets_receipts(case: str, segments: int) -> None:
     async with smsc() as (server, port):
         lib = Lib(port, segments, TEXTS[case])
-        await asyncio.wait_for(asyncio.to_thread(lib.run), 10)
+        await asyncio.wait_for(asyncio.to_thread(lib.run), 30)
         assert [taken.message_id for taken in server.ledger] == lib.ids
         assert {said.split()[0].removeprefix("id:") for said in lib.received} == set(lib.ids)
         assert server.counters["acknowledged"] == segments
@@ -154,5 +154,5 @@ async def test_a_python_client_gets_messages() -> None:
         work = asyncio.create_task(asyncio.to_thread(lib.run))
         await until(server, "accepted", 1)
         server.inbound("+14085550142", "+12025550143", "On my way")
-        await asyncio.wait_for(work, 10)
+        await asyncio.wait_for(work, 30)
         assert "On my way" in lib.received

@@ -37,7 +37,7 @@ async def ask(port: int, method: str, path: str, body: Any = None, raw: bytes | 
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     octets = raw if raw is not None else json.dumps(body).encode() if body is not None else b""
     writer.write(f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(octets)}\r\n\r\n".encode() + octets)
-    head, _, said = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")
+    head, _, said = (await asyncio.wait_for(reader.read(), 30)).partition(b"\r\n\r\n")
     writer.close()
     return int(head.split()[1]), json.loads(said)
 
@@ -55,7 +55,7 @@ class Client:
 
     async def next(self) -> Any:
         """The next PDU; None when the connection has ended."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not self._read:
                 try:
                     data = await self._reader.read(65536)

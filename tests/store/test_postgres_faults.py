@@ -39,7 +39,7 @@ async def node(stores: Stores) -> Node:
 
 async def recovered(node: Node) -> None:
     """Return when the store is connected again, which nobody has to ask for."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             try:
                 await node.store.release((), ())
@@ -58,7 +58,7 @@ def terminate(postgres: PostgresEngine) -> int:
 
 
 async def waits_for_a_lock(postgres: PostgresEngine) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not postgres.execute(
             "SELECT 1 FROM pg_stat_activity WHERE application_name = 'passband' AND wait_event_type = 'Lock'"
         ):
@@ -119,7 +119,7 @@ async def test_while_the_database_is_away_everyone_is_refused_at_once(node: Node
     proxy.refuse = True
     proxy.cut()
     for _ in range(3):
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(10):
             with pytest.raises(StoreUnavailable):
                 await node.accept(a_recipient())
             with pytest.raises(StoreUnavailable):

@@ -34,7 +34,7 @@ async def test_a_change_gives_way_while_a_long_transaction_uses_its_table(
     async with await psycopg.AsyncConnection.connect(postgres.url) as backup:
         await backup.execute("SELECT count(*) FROM recipients")
         opening = asyncio.create_task(stores.open(changes=changes))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             for _ in range(3):
                 while not postgres.execute("SELECT 1 FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'"):
                     await asyncio.sleep(0)

@@ -49,27 +49,29 @@ def new_engine(postgres: PostgresEngine) -> Callable[[], PostgresEngine]:
 
 async def waits_for_the_standby(postgres: PostgresEngine) -> int:
     """Return the server's process whose commit waits."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not (rows := postgres.execute(WAITING)):
             await asyncio.sleep(0.01)
     return int(rows[0][0])
 
 
-async def accepting(node: Node) -> tuple[Recipient, asyncio.Task[None]]:
+async def accepting(postgres: PostgresEngine, node: Node) -> tuple[Recipient, asyncio.Task[None]]:
     """Accept until the server has noticed that the standby is away; return what waits."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             recipient = a_recipient()
             task = asyncio.create_task(node.accept(recipient))
-            if not (await asyncio.wait([task], timeout=0.1))[0]:
-                return recipient, task
+            while not task.done():
+                if postgres.execute(WAITING):
+                    return recipient, task
+                await asyncio.sleep(0.01)
             await task
 
 
 async def found_after_all(node: Node, recipient: Recipient) -> bool:
     """Tell whether a node, with a new number, finds what it did not know that it was kept."""
     number = node.store.node
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while node.store.node == number:
             try:
                 await node.store.beat(NOW)
@@ -84,7 +86,7 @@ async def test_a_commit_whose_wait_for_the_standby_is_ended_is_refused(
 ) -> None:
     """The server answers it with success, and a warning."""
     standby.is_away()
-    recipient, waiting = await accepting(node)
+    recipient, waiting = await accepting(postgres, node)
     postgres.execute(f"SELECT pg_cancel_backend({await waits_for_the_standby(postgres)})")
     with pytest.raises(StoreUnavailable, match="did not wait"):
         await waiting
@@ -96,12 +98,12 @@ async def test_a_commit_whose_wait_for_the_standby_is_ended_is_refused(
 async def test_a_commit_that_waits_for_ever_is_refused(
     postgres: PostgresEngine, standby: Standby, node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_hosts, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(postgres_hosts, "ANSWER_SECONDS", 1.0)
     standby.is_away()
-    recipient, waiting = await accepting(node)
+    recipient, waiting = await accepting(postgres, node)
     await waits_for_the_standby(postgres)
     with pytest.raises(StoreUnavailable):
-        await asyncio.wait_for(waiting, 5)
+        await asyncio.wait_for(waiting, 30)
     assert recipient not in node.births.recipients
     standby.is_back()
     assert await found_after_all(node, recipient)
@@ -154,7 +156,7 @@ async def test_a_commit_waits_for_the_standby_whatever_the_settings_are(
         await asyncio.sleep(0.01)
     node = await stores.open()
     standby.is_away()
-    _, waiting = await accepting(node)
+    _, waiting = await accepting(postgres, node)
     await waits_for_the_standby(postgres)
     assert not waiting.done()
     standby.is_back()
