@@ -13,8 +13,9 @@ import msgspec
 
 from passband.config import developers
 from passband.config.developers import dev_settings
-from passband.dev import free_port, inbox_url
+from passband.dev import inbox_url
 from passband.service import Node
+from ports import free_port
 
 OURS = developers.NUMBERS[0]
 THEIRS = "+14085550142"

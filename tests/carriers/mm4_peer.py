@@ -1,7 +1,6 @@
 """An MM4 peer that does as it is told, also what no real one would; and what a carrier needs to talk to it."""
 
 import asyncio
-import socket
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -209,10 +208,3 @@ async def linked(port: int, clock: Clock, *, receipts: bool = False, **changes: 
     collector = Collector()
     async with running(carrier, collector):
         yield Link(carrier, collector)
-
-
-def a_free_port() -> int:
-    """Return a port at which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port

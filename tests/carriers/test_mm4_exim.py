@@ -10,13 +10,14 @@ import pytest
 
 from carriers.collector import an_mms
 from carriers.exim import Exim, an_exim, certificates
-from carriers.mm4_peer import DOMAIN, FRIEND, OURS, PEER_DOMAIN, PHONE, SYSTEM, Link, a_free_port, linked, post
+from carriers.mm4_peer import DOMAIN, FRIEND, OURS, PEER_DOMAIN, PHONE, SYSTEM, Link, linked, post
 from carriers.test_mm4_receiving import GIF, a_message
 from passband.carriers.mm4.profile import Tls
 from passband.domain.report import Accepted, Attachment, Submission
 from passband.mm4.message import ForwardRequest, ForwardResponse
 from passband.mm4.reading import parse
 from passband.testing import FakeClock
+from ports import free_port
 from real_parts import command
 
 pytestmark = pytest.mark.slow  # three processes have to start and to end
@@ -41,7 +42,7 @@ async def both(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Connected]:
 async def connected(folder: Path, clock: FakeClock) -> AsyncIterator[Connected]:
     command("exim4")
     certificates(folder)
-    port = a_free_port()
+    port = free_port()
     async with (
         linked(
             port,

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from carriers.collector import an_mms
-from carriers.mm4_peer import PHONE, a_free_port, linked
+from carriers.mm4_peer import PHONE, linked
 from passband.domain.report import Accepted, Attachment, Submission
 from passband.mm4.message import ForwardRequest
 from passband.mm4.reading import parse
 from passband.testing import FakeClock
+from ports import free_port
 
 pytestmark = pytest.mark.slow  # two processes have to start and to end
 
@@ -20,7 +21,7 @@ OCTETS = bytes(range(256)) * 1000 + b"\r\n.\r\n..\n.\r" * 100
 
 
 async def test_a_message_arrives_to_the_last_octet(tmp_path: Path, clock: FakeClock) -> None:
-    port = a_free_port()
+    port = free_port()
     mailbox = tmp_path / "mailbox"
     arguments = ("-m", "aiosmtpd", "-n", "-l", f"127.0.0.1:{port}", "-c", "aiosmtpd.handlers.Mailbox", str(mailbox))
     server = await asyncio.create_subprocess_exec(sys.executable, *arguments)

@@ -15,7 +15,6 @@ from carriers.mm4_peer import (
     PEER_DOMAIN,
     PHONE,
     SYSTEM,
-    a_free_port,
     a_peer,
     linked,
 )
@@ -25,6 +24,7 @@ from passband.domain.message import Kind, Recipient
 from passband.domain.report import Accepted, Attachment, Deciding, Deferred, Outcome, Rejected, Submission
 from passband.mm4.address import EnvelopeForm
 from passband.testing import FakeClock
+from ports import free_port
 
 
 @pytest.fixture(autouse=True)
@@ -149,7 +149,7 @@ async def test_a_peer_that_says(verb: str, reply: str, expected: Outcome, clock:
 
 
 async def test_nobody_listens(clock: FakeClock) -> None:
-    async with linked(a_free_port(), clock) as link:
+    async with linked(free_port(), clock) as link:
         link.carrier.submit([an_mms(PHONE)])
         await link.collector.until(lambda: bool(link.collector.outcomes))
         assert link.collector.outcomes[0][1] == Deferred(5501, 5.0)
@@ -159,7 +159,7 @@ async def test_nobody_listens(clock: FakeClock) -> None:
 
 async def test_the_waits_grow_while_the_peer_cannot_be_reached(clock: FakeClock) -> None:
     waits = []
-    async with linked(a_free_port(), clock) as link:
+    async with linked(free_port(), clock) as link:
         for n in range(7):
             link.carrier.submit([an_mms(PHONE)])
             await link.collector.until(lambda n=n: len(link.collector.outcomes) == n + 1)  # type: ignore[misc]

@@ -18,6 +18,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from ports import free_port
+
 SECONDS = 30.0  # a start takes half a second; the rest is for a machine that is busy
 
 
@@ -175,7 +177,7 @@ class Dev(Command):
     """``passband dev`` on a free port, once it accepts messages."""
 
     def __init__(self, *arguments: str, **environment: str) -> None:
-        super().__init__("dev", "--port", "0", *arguments, **environment)
+        super().__init__("dev", "--port", str(free_port()), *arguments, **environment)
 
     def __enter__(self) -> Self:
         super().__enter__()

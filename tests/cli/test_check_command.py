@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cli.processes import Listen, Serve, configuration, reserved_port, run
-from passband.dev import free_port
+from ports import free_port
 
 pytestmark = pytest.mark.slow
 

@@ -10,8 +10,8 @@ import pytest
 
 from cli.processes import OURS, PASSBAND, THEIRS, Command, Dev
 from console.pictures import send
-from passband.dev import free_port
 from passband.kit import Passband
+from ports import free_port
 
 pytestmark = pytest.mark.slow
 

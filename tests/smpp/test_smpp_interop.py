@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -22,6 +21,7 @@ from passband.carriers.smpp import SmppCarrier
 from passband.clock import Clock, SystemClock
 from passband.domain.report import Accepted
 from passband.testing import FakeClock
+from ports import free_port
 
 HERE = Path(__file__).parent / "node"
 TEXTS = {"gsm": "Hello @ 5€ [ok] _$", "ucs2": "Ваш стол готов", "long": "Your table is ready. " * 20}
@@ -50,14 +50,6 @@ async def running(
 
 async def bound(carrier: SmppCarrier, collector: Collector) -> None:
     await collector.until(lambda: carrier.room(SystemClock().now()) > 0)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-        assert isinstance(port, int)
-        return port
 
 
 # ── smpp34 ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -15,7 +15,7 @@ from typing import Any
 
 import aiohttp
 
-from system.installation import free_ports
+from ports import free_ports
 
 NAME, SYSTEM_ID, PASSWORD = "smsc", "system", "secret"
 START_SECONDS = 30.0

@@ -20,8 +20,9 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]  # no stubs are installed
 import psycopg
 
+from ports import free_ports
 from store.postgres_server import UNTIL_END_OF_INPUT, USER, programs
-from system.installation import TABLES, Installation, free_ports
+from system.installation import TABLES, Installation
 
 START_SECONDS = 30.0
 SETTINGS = {

@@ -4,11 +4,9 @@ import asyncio
 import base64
 import contextlib
 import os
-import random
 import re
 import resource
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +17,8 @@ from typing import Protocol
 import aiohttp
 import apsw
 import psutil  # type: ignore[import-untyped]  # no stubs are installed
+
+from ports import free_ports
 
 ACCOUNT, USER, PASSWORD = "5500123", "system", "a password"
 
@@ -294,20 +294,6 @@ async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
         async with session.get(url) as answer:
             return answer.status == 200
     return False
-
-
-def free_ports(count: int) -> int:
-    """Return the first of so many ports in a row that nobody listens on.
-
-    They stay the same when a node restarts, so they are below those that systems give to outgoing connections: one of
-    these would keep a node from coming back.
-    """
-    for first in random.sample(range(15_000, 32_000), 100):
-        with contextlib.ExitStack() as sockets, contextlib.suppress(OSError):
-            for port in range(first, first + count):
-                sockets.enter_context(socket.socket()).bind(("127.0.0.1", port))
-            return first
-    raise OSError(f"no {count} free ports in a row")
 
 
 def open_files(wanted: int) -> int:

@@ -82,10 +82,10 @@ async def test_a_lost_primary_costs_nothing_that_was_promised(
     play = a_play(make_play, plain=True)
     async with play.application.listening(), nodes_on(cluster, tmp_path, play.application.port) as nodes:
         async with play.application.posting(nodes, rate=200):
-            await until(lambda: len(play.ledger.promised) >= 80, 30)
+            await until(lambda: len(play.ledger.promised) >= 80, 90)
             seconds = await fail_over(play, nodes, Server.kill)
             before = len(play.ledger.promised)
-            await until(lambda: len(play.ledger.promised) >= before + 40, 30)
+            await until(lambda: len(play.ledger.promised) >= before + 40, 90)
         assert await play.judge(nodes, (), STAY) == []
     assert seconds < RESUME_SECONDS
     assert play.ledger.repeated <= MOST_REPEATED
@@ -103,7 +103,7 @@ async def test_nodes_leave_a_primary_that_stands_still_and_never_return_to_it(
 
     async with play.application.listening(), nodes_on(cluster, tmp_path, play.application.port) as nodes:
         async with play.application.posting(nodes, rate=200):
-            await until(lambda: len(play.ledger.promised) >= 80, 30)
+            await until(lambda: len(play.ledger.promised) >= 80, 90)
             seconds = await fail_over(play, nodes, Server.suspend)
             began_at = time.monotonic()
             old.resume()
@@ -116,7 +116,7 @@ async def test_nodes_leave_a_primary_that_stands_still_and_never_return_to_it(
             await goes_on()
             await asyncio.to_thread(cluster.primary.kill)
             before = len(play.ledger.refused)
-            await until(lambda: len(play.ledger.refused) >= before + 40, 30)
+            await until(lambda: len(play.ledger.refused) >= before + 40, 90)
             await asyncio.to_thread(cluster.primary.start)
             play.ledger.disturb(began_at, await goes_on() + BEAT_SECONDS)
         assert await play.judge(nodes, (), STAY) == []
@@ -181,12 +181,12 @@ async def test_a_primary_that_stalls_for_some_seconds_costs_no_connection(
         nodes_on(cluster, tmp_path, play.application.port, carrier=patient) as nodes,
     ):
         async with play.application.posting(nodes, rate=200):
-            await until(lambda: len(play.ledger.promised) >= 80, 30)
+            await until(lambda: len(play.ledger.promised) >= 80, 90)
             cluster.primary.suspend()
             await asyncio.sleep(6)
             cluster.primary.resume()
             before = len(play.ledger.promised)
-            await until(lambda: len(play.ledger.promised) >= before + 80, 30)
+            await until(lambda: len(play.ledger.promised) >= before + 80, 90)
         assert await play.judge(nodes, ()) == []
         assert "connected to the database again" not in nodes.log
     assert play.ledger.refused == {}

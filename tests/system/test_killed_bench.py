@@ -18,7 +18,7 @@ async def test_what_a_benchmark_started_ends_with_it_however_it_ends() -> None:
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as bench:
         try:
             top = psutil.Process(bench.pid)
-            await until(lambda: all(any(s in line for line in command_lines(top)) for s in STARTED), 30)
+            await until(lambda: all(any(s in line for line in command_lines(top)) for s in STARTED), 120)
             children = top.children(recursive=True)
         finally:
             bench.kill()

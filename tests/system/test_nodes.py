@@ -80,7 +80,7 @@ async def test_what_a_killed_node_held_goes_on_at_the_other(
     soon = SIMULATOR.replace("delay = 0.1", "delay = 0")  # so that the killed node takes few receipts with it
     async with play.application.listening(), nodes_on(cluster, tmp_path, play.application.port, carrier=soon) as nodes:
         async with play.application.posting(nodes, rate=200):
-            await until(lambda: len(play.ledger.promised) >= 80, 30)
+            await until(lambda: len(play.ledger.promised) >= 80, 90)
             began_at, killed = time.monotonic(), nodes.alive.pop()
             number = number_of(cluster, killed)
             killed.kill()
