@@ -163,10 +163,17 @@ def types_of(columns: Sequence[str], *, numbered_kind: bool = False) -> tuple[ty
 
 
 def pack(types: Sequence[type[Array]], rows: Sequence[Sequence[Any]]) -> list[Array]:
-    """Turn rows into one array for each of their columns."""
+    """Turn rows into one array for each of their columns, to be put together again by one ``unnest``.
+
+    A column with nothing in it is an empty array: ``unnest`` fills the shorter ones up with NULL.
+    """
     if not rows:
         return [cls(()) for cls in types]
-    return [cls(column) for cls, column in zip(types, zip(*rows, strict=True), strict=True)]
+    count = len(rows)
+    return [
+        cls(() if column[0] is None and column.count(None) == count else column)
+        for cls, column in zip(types, zip(*rows, strict=True), strict=True)
+    ]
 
 
 def placeholders(types: Sequence[type[Array]], first: int = 1) -> list[str]:
