@@ -222,7 +222,12 @@ RES, REPORT = DeliveredOn.FORWARD_RES, DeliveredOn.REPORT
 RESPONSES: dict[str, tuple[DeliveredOn, int, str, Outcome]] = {
     "Ok": (RES, 0, "Ok", Accepted((), None)),
     "Ok, in quotes": (RES, 0, '"ok"', Accepted((), None)),
-    "Ok, where reports are awaited": (REPORT, 0, "Ok", Accepted(("c0ffee-1",), 7200.0, Deciding.FIRST)),
+    "Ok, where reports are awaited": (
+        REPORT,
+        0,
+        "Ok",
+        Accepted(("c0ffee-1",), 7200.0, Deciding.FIRST, given=('"c0ffee-1"',)),
+    ),
     "transient": (RES, 0, "Error-transient-failure", Deferred(5620, 5.0, 3)),
     "transient, again": (RES, 1, "Error-network-problem", Deferred(5600, 15.0, 3)),
     "for good": (RES, 0, "Error-service-denied", Rejected(4750)),

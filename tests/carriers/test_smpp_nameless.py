@@ -39,16 +39,18 @@ def test_without_an_id_a_segment_is_known_by_its_two_numbers(message_id: str | N
     assert reference == -1
     assert accepted is not None
     assert accepted.refs == (pair_ref(SENDER, FAR),)
+    assert accepted.names == ()
     assert outbound.gives_ids is False
 
 
-@pytest.mark.parametrize(("message_id", "first"), [(None, ()), ("1A2B", ("1A2B",))])
+@pytest.mark.parametrize(("message_id", "first"), [(None, ()), ("1A2B", ("1A2B",)), ("001a2b", ("1A2B",))])
 def test_a_carrier_that_repeats_our_number_finds_it_by_that_too(message_id: str | None, first: tuple[str, ...]) -> None:
     outbound, sending, reference = prepared(referring=True)
     accepted = outbound.taken(sending, 0, message_id)
     assert accepted is not None
     assert accepted.refs == (*first, reference_ref(SENDER, FAR, reference), pair_ref(SENDER, FAR))
     assert accepted.deciding is Deciding.FIRST
+    assert accepted.names == ((message_id,) if message_id else ())
 
 
 @pytest.mark.parametrize("message_id", [None, "1A2B"])
@@ -61,6 +63,7 @@ def test_several_segments_are_known_by_our_numbers_where_those_are_repeated(mess
     assert accepted.refs[0] == reference_ref(SENDER, FAR, reference)
     assert len(set(accepted.refs)) == 3
     assert accepted.deciding is Deciding.SOME
+    assert accepted.names == ((message_id,) * 3 if message_id else ())
 
 
 CARRIERS: dict[str, tuple[str, dict[str, Any], int]] = {

@@ -10,8 +10,8 @@ from passband.store.postgres import PostgresStore
 from store.nodes import HOUR, NOW, OURS, THEIRS, Node, Stores, a_recipient, the_rules
 from store.postgres_server import PostgresEngine
 
-TEXT, TAG = "Your zebra is ready", "giraffe 4711"
-TELLING = (TEXT, TAG, THEIRS, OURS)
+TEXT, TAG, GIVEN = "Your zebra is ready", "giraffe 4711", "okapi"
+TELLING = (TEXT, TAG, GIVEN, THEIRS, OURS)
 TELLING_OCTETS = [word.encode().hex() for word in TELLING]
 
 
@@ -32,7 +32,7 @@ async def handed_over(node: Node, count: int = 3) -> list[Recipient]:
     await node.accept(*recipients)
     await node.store.announce(recipients, NOW)
     refs = [tuple(f"{r.message.id}-{n}" for n in range(r.message.segment_count)) for r in recipients]
-    accepted = [Accepted(names, 2 * HOUR) for names in refs]
+    accepted = [Accepted(names, 2 * HOUR, given=tuple(f"{GIVEN} {name}" for name in names)) for names in refs]
     await node.store.record(Report(outcomes=list(zip(recipients, accepted, strict=True))), NOW)
     return recipients
 

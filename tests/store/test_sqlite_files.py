@@ -17,7 +17,7 @@ from passband.domain.event import Callback
 from passband.domain.message import Recipient
 from passband.domain.report import Accepted, Deferred, Inbound, Part, Rejected, Report
 from passband.store import Attempted
-from store.nodes import DAY, NOW, OURS, THEIRS, Node, SqliteEngine, Stores, a_recipient, the_rules
+from store.nodes import DAY, HOUR, NOW, OURS, THEIRS, Node, SqliteEngine, Stores, a_recipient, the_rules
 
 
 @pytest.fixture
@@ -168,10 +168,11 @@ class Traffic:
             case 1:
                 await node.outcome(recipient, Accepted((id_,), None))
             case 2:
-                await node.hand_over(recipient, id_)
+                await node.outcome(recipient, Accepted((id_,), 2 * HOUR, given=(recipient.number,)))
                 await node.receipt(id_, number=recipient.number)
             case 3:
-                await node.hand_over(recipient, f"{id_}a", f"{id_}b")
+                given = (f"a{recipient.number}", f"b{recipient.number}")
+                await node.outcome(recipient, Accepted((f"{id_}a", f"{id_}b"), 2 * HOUR, given=given))
                 await node.receipt(f"{id_}b", number=recipient.number, code=4720)
             case _:
                 await node.outcome(recipient, Deferred(5600, 0.0))

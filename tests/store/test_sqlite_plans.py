@@ -17,7 +17,7 @@ MAY_SCAN = {
     "any_orphan": "stops at the first row",
 }
 # What is sorted beside an index is what one statement finds, a handful of rows.
-MAY_SORT = {"orphans_by_ref", "depths", "node_states", "provisioned", "search"}
+MAY_SORT = {"orphans_by_ref", "depths", "node_states", "provisioned", "search", "carrier_refs"}
 
 STATEMENTS = {**load("sqlite.sql", COLUMNS), **load("sqlite_reads.sql", {})}
 

@@ -26,17 +26,27 @@ class Deciding(enum.IntEnum):
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
-    """The carrier took it. ``refs`` are its identifiers, one for each segment (one for an MMS), kept as given.
+    """The carrier took it. ``refs`` are its identifiers, one for each segment (one for an MMS), as receipts find them.
 
     ``receipt_window`` is how long to wait for receipts, in seconds; None where none will come. ``unanswered`` is for a
     carrier that takes first and says later, by an ``Answer``, whether it really did: the code that the recipient fails
     with if no answer comes within the window. Its text is kept until then, because the answer may be to come again.
+
+    ``given`` are the identifiers exactly as they came: for each of ``refs`` None where it is the same, "" where the
+    carrier gave none and the reference is of our making. It is empty where all are the same.
     """
 
     refs: tuple[str, ...]
     receipt_window: float | None
     deciding: Deciding = Deciding.EVERY
     unanswered: int = 0
+    given: tuple[str | None, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the carrier calls the segments, exactly as it gave it; without those to which it gave no name."""
+        named = zip(self.refs, self.given, strict=True) if self.given else ((ref, None) for ref in self.refs)
+        return tuple(name for ref, given in named if (name := ref if given is None else given))
 
 
 class Deferred(msgspec.Struct, frozen=True, gc=False):

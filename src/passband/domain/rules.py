@@ -5,7 +5,8 @@ transaction, so that a change and its consequence are always kept together.
 """
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 
 import msgspec
 
@@ -32,6 +33,12 @@ class Handed(msgspec.Struct, frozen=True, gc=False):
     callbacks: tuple[Callback, ...]
     deciding: Deciding = _EVERY
     unanswered: int = 0
+    given: tuple[str | None, ...] = ()
+
+    @property
+    def named(self) -> Iterable[tuple[str, str | None]]:
+        """Each reference, with what the carrier really gave where that differs."""
+        return zip(self.refs, self.given or repeat(None), strict=False)
 
 
 class Settled(msgspec.Struct, frozen=True, gc=False):
@@ -82,7 +89,7 @@ class Rules:
             if outcome.unanswered and recipient.attempts:
                 callbacks = ()  # it comes again at its carrier's wish; message-sent was told the first time
             deadline_at = now + outcome.receipt_window
-            return Handed(outcome.refs, deadline_at, callbacks, outcome.deciding, outcome.unanswered)
+            return Handed(outcome.refs, deadline_at, callbacks, outcome.deciding, outcome.unanswered, outcome.given)
         if isinstance(outcome, Rejected):
             return Settled(self.tell(recipient, State.SENDING, Cause.REJECTED, now, outcome.code))
         return self._on_deferred(recipient, outcome, now)
@@ -92,7 +99,7 @@ class Rules:
         if isinstance(outcome, Accepted):
             if outcome.receipt_window is None:
                 return Settled(self.tell(recipient, State.HANDED, Cause.RECEIPT_POSITIVE, now))
-            return Handed(outcome.refs, now + outcome.receipt_window, (), outcome.deciding)
+            return Handed(outcome.refs, now + outcome.receipt_window, (), outcome.deciding, given=outcome.given)
         if isinstance(outcome, Rejected):
             return Settled(self.tell(recipient, State.HANDED, Cause.RECEIPT_NEGATIVE, now, outcome.code))
         return self._on_deferred(recipient, outcome, now, State.HANDED)

@@ -1,10 +1,11 @@
 """Whose receipt is it? The message ids of carriers, and how a receipt's id finds the segment it belongs to.
 
-What a store keeps for each segment is one key, indexed within the carrier: ``stored_key`` of the id that submit_sm_resp
-gave. What it looks for with a receipt are its at most three ``keys``, the likeliest first. Every way in which ids match
-ends in an equal key: one that matches exactly has the same canonical form, and one whose base was changed is changed
-back before it is looked up. Whichever it is, the receipt's source must be the segment's destination, and of several
-segments the newest counts: ids come again after years or a reboot, so the key is never unique.
+What a store finds a segment by is one key, indexed within the carrier: ``stored_key`` of the id that submit_sm_resp
+gave; the id itself is kept beside it, as it came (SMPP, section 9). What it looks for with a receipt are its at most
+three ``keys``, the likeliest first. Every way in which ids match ends in an equal key: one that matches exactly has the
+same canonical form, and one whose base was changed is changed back before it is looked up. Whichever it is, the
+receipt's source must be the segment's destination, and of several segments the newest counts: ids come again after
+years or a reboot, so the key is never unique.
 
 Typical causes of all this: hexadecimal in the response and zero-padded decimal in the receipt, or the reverse.
 """
@@ -63,7 +64,7 @@ def keys(receipt_id: str, rule: IdRule = IdRule.AUTO) -> tuple[str, ...]:
 
 
 def stored_key(message_id: str, rule: IdRule = IdRule.AUTO) -> str:
-    """The key under which a response's id is kept, so that ``keys`` finds it."""
+    """The key under which a response's id is kept beside the id itself, so that ``keys`` finds it."""
     return message_id if rule is _ONLY_EXACT else canonical(message_id)
 
 

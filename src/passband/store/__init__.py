@@ -155,6 +155,17 @@ class Found(msgspec.Struct, frozen=True, gc=False):
     recipients: int
 
 
+class CarrierRef(msgspec.Struct, frozen=True, gc=False):
+    """What a carrier calls a segment whose receipt is awaited, exactly as it gave it.
+
+    ``segment`` counts from 0. None: there is one for the whole message.
+    """
+
+    number: str
+    segment: int | None
+    ref: str
+
+
 class Query(msgspec.Struct, frozen=True):
     """A search, as the store understands it. Empty and None mean: any.
 
@@ -305,6 +316,13 @@ class Store(Protocol):
 
     async def search(self, query: Query, now: float) -> tuple[int, list[Found]]:
         """Return how many match in all, and one page of them."""
+        ...
+
+    async def carrier_refs(self, account: str, id_: str) -> list[CarrierRef]:
+        """Return what carriers call those segments of a message whose receipts are awaited, in their order.
+
+        Those to which they gave no name are left out.
+        """
         ...
 
     async def depths(self) -> Sequence[Depth]: ...

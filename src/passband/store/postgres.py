@@ -42,6 +42,7 @@ from passband.domain.rules import Rules
 from passband.store import (
     Attempted,
     Births,
+    CarrierRef,
     Charge,
     Depth,
     Found,
@@ -316,6 +317,9 @@ class PostgresStore:
 
     async def nodes(self, now: float) -> list[NodeState]:
         return await self._reads.node_states()
+
+    async def carrier_refs(self, account: str, id_: str) -> list[CarrierRef]:
+        return await self._reads.carrier_refs(account, id_)
 
     async def depths(self) -> Sequence[Depth]:
         return await self._reads.depths()

@@ -10,7 +10,7 @@ from passband.store.postgres_arrays import Bytea, Smallint, Text, pack
 from passband.store.postgres_pipe import RECIPIENT_KEY, Pipe
 from passband.store.rows import mark_of, outcome_of, outcome_text, recipient_key, recipient_of
 
-SEGMENT = (*RECIPIENT_KEY, Smallint, Text, Bytea, Text, Smallint)
+SEGMENT = (*RECIPIENT_KEY, Smallint, Text, Bytea, Text, Smallint, Bytea)
 
 
 class Answers:
@@ -53,8 +53,8 @@ class Answers:
         if isinstance(change, Handed):
             await self._pipe.send("hand_over_answered", *key, change.deadline_at, len(change.refs))
             segments = [
-                (*key, segment, answer.carrier, ref, recipient.number, change.deciding)
-                for segment, ref in enumerate(change.refs, place)
+                (*key, segment, answer.carrier, ref, recipient.number, change.deciding, given)
+                for segment, (ref, given) in enumerate(change.named, place)
             ]
             if segments:
                 await self._pipe.send("insert_segments", *pack(SEGMENT, segments))

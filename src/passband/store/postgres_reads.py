@@ -8,7 +8,7 @@ import psycopg
 from passband.domain.errors import StoreUnavailable
 from passband.domain.event import Endpoint
 from passband.domain.message import Direction, Kind
-from passband.store import Depth, Found, Line, NodeState, Provisions, Query
+from passband.store import CarrierRef, Depth, Found, Line, NodeState, Provisions, Query
 from passband.store.postgres_hosts import OUT_OF_ORDER, Hosts, Session
 from passband.store.queries import load
 from passband.store.rows import Row
@@ -124,6 +124,9 @@ class Reads:
 
     async def provisioned(self, since: int | None) -> Provisions | None:
         return provisions(await self.fetch(Q["provisioned"], since))
+
+    async def carrier_refs(self, account: str, id_: str) -> list[CarrierRef]:
+        return [CarrierRef(*row[1:]) for row in await self.fetch(Q["carrier_refs"], account, id_)]
 
     async def depths(self) -> Sequence[Depth]:
         rows = await self.fetch(Q["depths"])

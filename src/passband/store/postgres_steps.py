@@ -46,7 +46,7 @@ from passband.store.rows import (
     recipient_row,
 )
 
-HAND_OVER = (*RECIPIENT_KEY, Bytea, Float8, Smallint, Int)
+HAND_OVER = (*RECIPIENT_KEY, Bytea, Bytea, Float8, Smallint, Int)
 REQUEUE = (*RECIPIENT_KEY, Float8, Int, Int)
 RETRY = (*CALLBACK_KEY, Float8, Int, Float8)
 QUEUE = (Text, Smallint, Int)
@@ -234,10 +234,11 @@ class Batch:
             return
         rows = []
         for key, (_, change) in handed.items():
-            refs = change.refs
-            single = len(refs) == 1 and not change.unanswered
-            awaited = 0 if single else len(refs)
-            rows.append((*key, refs[0] if single else None, change.deadline_at, awaited, change.unanswered))
+            if len(change.refs) == 1 and not change.unanswered:
+                given = change.given[0] if change.given else None
+                rows.append((*key, change.refs[0], given, change.deadline_at, 0, 0))
+            else:
+                rows.append((*key, None, None, change.deadline_at, len(change.refs), change.unanswered))
         if not self._pipe.manner.alone:
             await self._send("hand_over_lock")
         keys = await self._changed("hand_over", list(handed), rows, HAND_OVER)
@@ -249,8 +250,8 @@ class Batch:
             self._gone += (recipient,) if recipient.charge else ()
             named += [(recipient, ref) for ref in change.refs]
             if len(change.refs) > 1 or change.unanswered:
-                to = (recipient.carrier, recipient.number)
-                segments += [(*key, n, to[0], ref, to[1], change.deciding) for n, ref in enumerate(change.refs)]
+                for n, (ref, given) in enumerate(change.named):
+                    segments.append((*key, n, recipient.carrier, ref, recipient.number, change.deciding, given))
         if segments:
             await self._send("insert_segments", *pack(SEGMENT, segments))
         if named:

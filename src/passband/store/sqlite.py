@@ -30,6 +30,7 @@ from passband.domain.rules import Rules
 from passband.store import (
     Attempted,
     Births,
+    CarrierRef,
     Charge,
     Depth,
     Found,
@@ -392,6 +393,9 @@ class SqliteStore:
 
     async def nodes(self, now: float) -> list[NodeState]:
         return await self._read(lambda: self._reads.node_states(now))
+
+    async def carrier_refs(self, account: str, id_: str) -> list[CarrierRef]:
+        return await self._read(lambda: self._reads.carrier_refs(account, id_))
 
     async def depths(self) -> Sequence[Depth]:
         return await self._read(lambda: self._reads.depths())

@@ -9,7 +9,7 @@ import apsw
 
 from passband.domain.errors import StoreUnavailable
 from passband.domain.message import Direction, Kind
-from passband.store import Depth, Found, Line, NodeState, Provisions, Query
+from passband.store import CarrierRef, Depth, Found, Line, NodeState, Provisions, Query
 from passband.store.queries import load
 from passband.store.rows import Row
 from passband.store.sharing import node_states, provisions
@@ -111,6 +111,9 @@ class Reads:
 
     def provisioned(self, since: int | None) -> Provisions | None:
         return provisions(self._fetch(Q["provisioned"], (since,)))
+
+    def carrier_refs(self, account: str, id_: str) -> list[CarrierRef]:
+        return [CarrierRef(*row[1:]) for row in self._fetch(Q["carrier_refs"], (account, id_))]
 
     def depths(self) -> Sequence[Depth]:
         return [Depth(*row) for row in self._fetch(Q["depths"])]

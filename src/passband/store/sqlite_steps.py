@@ -160,9 +160,10 @@ class Steps:
         for recipient, outcome in outcomes:
             change = self._rules.on_outcome(recipient, outcome, now)
             if isinstance(change, Handed):
-                refs = change.refs
+                refs, given = change.refs, change.given
                 single = len(refs) == 1
-                row = (refs[0] if single else None, change.deadline_at, *recipient_key(recipient), node)
+                ref, given_ref = (refs[0], given[0] if given else None) if single else (None, None)
+                row = (ref, given_ref, change.deadline_at, *recipient_key(recipient), node)
                 if single and not (early or change.callbacks or recipient.charge or change.unanswered):
                     handed.append(row)
                 else:
@@ -177,7 +178,7 @@ class Steps:
 
     def _hand_over(self, recipient: Recipient, change: Handed, row: Row, now: float) -> None:
         if change.unanswered:
-            self._execute(Q["hand_over_unanswered"], (-change.unanswered, *row[1:]))
+            self._execute(Q["hand_over_unanswered"], (-change.unanswered, *row[2:]))
         else:
             self._execute(Q["hand_over"], row)
         if not self._changes():
@@ -188,7 +189,10 @@ class Steps:
         if len(change.refs) > 1 or change.unanswered:
             self._executemany(
                 Q["insert_segment"],
-                [(*key, segment, recipient.carrier, ref, change.deciding) for segment, ref in enumerate(change.refs)],
+                [
+                    (*key, segment, recipient.carrier, ref, change.deciding, given)
+                    for segment, (ref, given) in enumerate(change.named)
+                ],
             )
         self._told += change.callbacks
         for ref in change.refs:
@@ -233,7 +237,10 @@ class Steps:
                 place = self._fetch(Q["next_segment"], key)[0][0]
                 self._executemany(
                     Q["insert_segment"],
-                    [(*key, place + n, answer.carrier, ref, change.deciding) for n, ref in enumerate(change.refs)],
+                    [
+                        (*key, segment, answer.carrier, ref, change.deciding, given)
+                        for segment, (ref, given) in enumerate(change.named, place)
+                    ],
                 )
                 continue
             self._execute(Q["delete_segments"], key)

@@ -187,8 +187,10 @@ class Incoming:
         if on is not DeliveredOn.REPORT:
             return Accepted((), None)
         # Reports may name the message by the peer's own identifier from now on.
-        refs = (response.message_id.folded,) if response.message_id is not None else ()
-        return Accepted(refs, self._profile.receipt_window, Deciding.FIRST)
+        if response.message_id is None:
+            return Accepted((), self._profile.receipt_window, Deciding.FIRST)
+        ref, given = response.message_id.folded, response.message_id.raw
+        return Accepted((ref,), self._profile.receipt_window, Deciding.FIRST, given=() if given == ref else (given,))
 
     async def _delivery_report(self, request: DeliveryReportRequest, report: ReportFunction) -> None:
         verdict = of_mm_status(request.mm_status, request.mm_status_extension)

@@ -159,7 +159,7 @@ class SmppCarrier:
             while waiting:
                 entry = waiting.popleft()
                 sending, index = entry
-                if not sending.over and sending.refs[index] is None:
+                if not sending.over and sending.ids[index] is None:
                     return entry
         return None
 
@@ -177,7 +177,7 @@ class SmppCarrier:
                 return
         sending, index = entry
         connection.answered += 1
-        if sending.over or sending.refs[index] is not None:
+        if sending.over or sending.ids[index] is not None:
             return
         pdu = event.pdu
         if type(pdu) is SubmitSmResp and pdu.command_status == ROK:
@@ -225,7 +225,7 @@ class SmppCarrier:
         """These segments were written, and their answers will not come, or come late."""
         for entry in entries:
             sending, index = entry
-            if sending.over or sending.refs[index] is not None:
+            if sending.over or sending.ids[index] is not None:
                 continue
             outcome = self._outbound.lost(sending, index)
             if outcome is None:

@@ -5,7 +5,7 @@ answer. One failed segment fails its recipient: those that were taken before can
 """
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -35,14 +35,14 @@ MOST_OCTETS: Final = 4096  # of a PDU that is sent: peers' limits are below ours
 class Sending(msgspec.Struct, eq=False):
     """A recipient that this carrier was handed and has no outcome yet.
 
-    ``refs`` are the segments' identifiers as far as they are known, ``left`` counts those that are not. ``flying`` are
-    segments that wait for their answer. ``losses`` counts by segment how often an answer was lost. ``over``: it has its
-    outcome; what else comes is ignored.
+    ``ids`` are the segments' identifiers as the carrier gave them, "" where it gave none, None where it has not yet
+    answered: ``left`` counts those. ``flying`` are segments that wait for their answer. ``losses`` counts by segment
+    how often an answer was lost. ``over``: it has its outcome; what else comes is ignored.
     """
 
     recipient: Recipient
     bodies: tuple[bytes, ...]
-    refs: list[str | None]
+    ids: list[str | None]
     left: int
     flying: int = 0
     losses: dict[int, int] | None = None
@@ -144,42 +144,48 @@ class Outbound:
 
     def taken(self, sending: Sending, index: int, message_id: str | None) -> Accepted | None:
         """Note that a segment was taken; return the outcome if it was the last."""
-        if message_id:
-            self.gives_ids = self.gives_ids is not False
-            ref = stored_key(message_id, self._rule)
-        else:
+        sending.ids[index] = message_id or ""
+        if not message_id:
             self.gives_ids = False
-            ref = self._without_id(sending, index)
-        sending.refs[index] = ref
+        elif self.gives_ids is None:
+            self.gives_ids = True
         sending.left -= 1
         if sending.left:
             return None
         sending.over = True
-        if len(sending.refs) == 1:
+        recipient = sending.recipient
+        if len(sending.ids) == 1:
             if self._referring:
-                return Accepted(self._names(sending.recipient, ref), self._window, Deciding.FIRST)
-            return Accepted((ref,), self._window)
-        refs = tuple(ref or "" for ref in sending.refs)
+                return self._by_any_name(recipient, message_id)
+            ref = self._ref(recipient, message_id)
+            return Accepted((ref,), self._window, given=() if ref == message_id else (message_id or "",))
         if self._referring:  # a segment of several has one name, and the ids of answers are not in the receipts
-            refs = tuple(self._referred(sending.recipient, place) for place in range(len(refs)))
+            refs = tuple(self._referred(recipient, place) for place in range(len(sending.ids)))
+        else:
+            refs = tuple(self._ref(recipient, id_) for id_ in sending.ids)
+        given = _where_different(refs, sending.ids)
         receipts = self._settings.receipts
         if receipts == "last":
-            return Accepted(refs[-1:], self._window)
+            return Accepted(refs[-1:], self._window, given=given[-1:])
         if receipts == "first":
-            return Accepted(refs[:1], self._window)
-        return Accepted(refs, self._window, self._deciding)
+            return Accepted(refs[:1], self._window, given=given[:1])
+        return Accepted(refs, self._window, self._deciding, given=given)
 
-    def _without_id(self, sending: Sending, index: int) -> str:
-        """Return by what a receipt may name a segment that was taken without an identifier."""
-        recipient = sending.recipient
-        if self._referring:
-            return self._referred(recipient, index)
+    def _ref(self, recipient: Recipient, message_id: str | None) -> str:
+        """Return by what a receipt may name a segment: a key of its identifier, or without one just where it went."""
+        if message_id:
+            return stored_key(message_id, self._rule)
         return pair_ref(recipient.message.sender, recipient.number)
 
-    def _names(self, recipient: Recipient, ref: str) -> tuple[str, ...]:
-        """Return all that a receipt may name a single segment by: its id, our number, or just where it went."""
+    def _by_any_name(self, recipient: Recipient, message_id: str | None) -> Accepted:
+        """Return the outcome of a single segment whose receipt may name its id, our number, or just where it went."""
         pair = pair_ref(recipient.message.sender, recipient.number)
-        return tuple(dict.fromkeys((ref, self._referred(recipient, 0), pair)))
+        refs = (self._referred(recipient, 0), pair)
+        if not message_id:
+            return Accepted(refs, self._window, Deciding.FIRST, given=("", ""))
+        ref = stored_key(message_id, self._rule)
+        given = None if ref == message_id else message_id
+        return Accepted((ref, *refs), self._window, Deciding.FIRST, given=(given, "", ""))
 
     @staticmethod
     def _referred(recipient: Recipient, index: int) -> str:
@@ -225,6 +231,12 @@ class Outbound:
 def _reference_of(recipient: Recipient, index: int) -> int:
     """Return two octets that hardly any other open segment between the same numbers has."""
     return zlib.crc32(f"{recipient.message.id}/{recipient.n}/{index}".encode()) & 0xFFFF
+
+
+def _where_different(refs: Sequence[str], ids: Sequence[str | None]) -> tuple[str | None, ...]:
+    """Return those identifiers that are not their references, None in place of the others; empty if none is."""
+    given = tuple(None if id_ == ref else id_ for ref, id_ in zip(refs, ids, strict=True))
+    return given if any(id_ is not None for id_ in given) else ()
 
 
 _HEADERS: Final[dict[str, Literal[0, 6, 7]]] = {"udh8": 6, "udh16": 7, "sar": 0, "payload": 0}

@@ -16,15 +16,15 @@ SELECT *, 0 FROM unnest({born_recipient_arrays})
 -- name: hand_over
 -- The carrier has them. The text goes, unless the carrier owes an answer, which may be to come again: then the code is
 -- what they fail with without one, negative. A lease that was lost changes nothing.
-UPDATE recipients r SET state = 1, charge = 0, node = 0, carrier_ref = v.ref, deadline_at = v.deadline_at,
-  awaited = v.awaited, enough = 0, text = CASE v.unanswered WHEN 0 THEN '' ELSE r.text END,
+UPDATE recipients r SET state = 1, charge = 0, node = 0, carrier_ref = v.ref, ref_given = v.given,
+  deadline_at = v.deadline_at, awaited = v.awaited, enough = 0, text = CASE v.unanswered WHEN 0 THEN '' ELSE r.text END,
   code = CASE v.unanswered WHEN 0 THEN r.code ELSE -v.unanswered END
-FROM unnest($1::text[], $2::text[], $3::smallint[], $4::bytea[], $5::float8[], $6::smallint[], $7::int[])
-  AS v (account, id, n, ref, deadline_at, awaited, unanswered)
+FROM unnest($1::text[], $2::text[], $3::smallint[], $4::bytea[], $5::bytea[], $6::float8[], $7::smallint[], $8::int[])
+  AS v (account, id, n, ref, given, deadline_at, awaited, unanswered)
 CROSS JOIN LATERAL (
   SELECT x.ctid AS tid FROM recipients x
-  WHERE x.account = v.account AND x.id = v.id AND x.n = v.n AND x.node = $8::int AND x.state = 0 OFFSET 0) AS held
-WHERE r.ctid = held.tid AND r.node = $8::int AND r.state = 0
+  WHERE x.account = v.account AND x.id = v.id AND x.n = v.n AND x.node = $9::int AND x.state = 0 OFFSET 0) AS held
+WHERE r.ctid = held.tid AND r.node = $9::int AND r.state = 0
 RETURNING r.account, r.id, r.n
 
 -- name: known_by_pair
@@ -51,7 +51,7 @@ WHERE account = $1::text AND id = $2::text AND n = $3::int AND state = 1
 -- name: requeue_handed
 -- The carrier's answer is to come again. Every node may record it, so the row waits free for any.
 UPDATE recipients SET state = 0, due_at = $4::float8, attempts = $5::int, code = $6::int, carrier_ref = NULL,
-  deadline_at = NULL
+  ref_given = NULL, deadline_at = NULL
 WHERE account = $1::text AND id = $2::text AND n = $3::int AND state = 1
 
 -- name: requeue
@@ -82,11 +82,11 @@ WHERE r.ctid = held.tid AND r.node = $4::int AND r.state = 0
 RETURNING r.account, r.id, r.n
 
 -- name: insert_segments
-INSERT INTO segments (account, id, n, segment, carrier, ref, number, deciding)
+INSERT INTO segments (account, id, n, segment, carrier, ref, number, deciding, ref_given)
 SELECT * FROM unnest($1::text[], $2::text[], $3::smallint[], $4::smallint[], $5::text[], $6::bytea[], $7::text[],
-  $8::smallint[])
+  $8::smallint[], $9::bytea[])
 ON CONFLICT (account, id, n, segment) DO UPDATE
-SET carrier = excluded.carrier, ref = excluded.ref, deciding = excluded.deciding
+SET carrier = excluded.carrier, ref = excluded.ref, deciding = excluded.deciding, ref_given = excluded.ref_given
 
 -- name: match_receipts
 -- What receipts decide. Each may name its segment in several ways, the likeliest first; of several that match, the newest

@@ -63,6 +63,15 @@ WHERE version IS DISTINCT FROM $1::int ORDER BY account, kind, name
 SELECT relname::text FROM pg_stat_user_tables
 WHERE relid = ANY(SELECT to_regclass(name)::oid FROM unnest($1::text[]) AS v (name)) AND n_dead_tup BETWEEN 1 AND 5000
 
+-- name: carrier_refs
+-- What carriers call the segments of a message whose receipts are awaited, as they gave it.
+SELECT n, number, NULL::smallint AS segment, coalesce(ref_given, carrier_ref) FROM recipients
+WHERE account = $1::text AND id = $2::text AND coalesce(ref_given, carrier_ref) <> ''::bytea
+UNION ALL
+SELECT n, number, segment, coalesce(ref_given, ref) FROM segments
+WHERE account = $1::text AND id = $2::text AND coalesce(ref_given, ref) <> ''::bytea
+ORDER BY n, segment
+
 -- name: depths
 SELECT carrier, count(*) FILTER (WHERE state = 0), count(*) FILTER (WHERE state = 1),
   substr(min(id) FILTER (WHERE state = 0), 1, 13)

@@ -7,7 +7,7 @@ INSERT INTO recipients ({recipient}, node, high, state) VALUES ({recipient?}, ?,
 
 -- name: hand_over
 -- The carrier has it. The text goes; a lease that was lost changes nothing.
-UPDATE recipients SET state = 1, text = '', charge = 0, node = 0, carrier_ref = ?, deadline_at = ?
+UPDATE recipients SET state = 1, text = '', charge = 0, node = 0, carrier_ref = ?, ref_given = ?, deadline_at = ?
 WHERE account = ? AND id = ? AND n = ? AND node = ? AND state = 0
 
 -- name: hand_over_unanswered
@@ -25,7 +25,8 @@ WHERE account = ? AND id = ? AND n = ? AND node = ? AND state = 0
 
 -- name: requeue_handed
 -- The carrier's answer is to come again. Every node may record it, so the row waits free for any.
-UPDATE recipients SET state = 0, due_at = ?, attempts = ?, code = ?, carrier_ref = NULL, deadline_at = NULL
+UPDATE recipients SET state = 0, due_at = ?, attempts = ?, code = ?, carrier_ref = NULL, ref_given = NULL,
+  deadline_at = NULL
 WHERE account = ? AND id = ? AND n = ? AND state = 1
 
 -- name: announce
@@ -77,7 +78,8 @@ SELECT 1 FROM segments WHERE account = ? AND id = ? AND n = ? AND deciding = 3 L
 DELETE FROM segments WHERE account = ? AND id = ? AND n = ?
 
 -- name: insert_segment
-INSERT OR REPLACE INTO segments (account, id, n, segment, carrier, ref, deciding) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT OR REPLACE INTO segments (account, id, n, segment, carrier, ref, deciding, ref_given)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: settle_handed
 DELETE FROM recipients WHERE account = ? AND id = ? AND n = ? AND state = 1 RETURNING {recipient}

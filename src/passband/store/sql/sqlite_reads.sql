@@ -71,6 +71,15 @@ SELECT node, carrier, slot FROM slots ORDER BY carrier, slot
 SELECT version, account, kind, name, value FROM provisioning LEFT JOIN provisioned ON true
 WHERE version IS NOT ? ORDER BY account, kind, name
 
+-- name: carrier_refs
+-- What carriers call the segments of a message whose receipts are awaited, as they gave it.
+SELECT n, number, NULL AS segment, coalesce(ref_given, carrier_ref) FROM recipients
+WHERE account = ?1 AND id = ?2 AND coalesce(ref_given, carrier_ref) <> ''
+UNION ALL
+SELECT n, r.number, segment, coalesce(s.ref_given, s.ref) FROM segments s JOIN recipients r USING (account, id, n)
+WHERE s.account = ?1 AND s.id = ?2 AND coalesce(s.ref_given, s.ref) <> ''
+ORDER BY n, segment
+
 -- name: depths
 SELECT carrier, sum(state = 0), sum(state = 1), min(CASE state WHEN 0 THEN CAST(substr(id, 1, 13) AS REAL) / 1000 END)
 FROM recipients GROUP BY carrier

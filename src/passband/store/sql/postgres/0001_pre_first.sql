@@ -33,6 +33,7 @@ CREATE TABLE recipients (
   high           smallint NOT NULL,           -- goes before the others of its account
   state          smallint NOT NULL,           -- 0 queued, 1 handed
   carrier_ref    bytea,                       -- of a handed message of one segment; longer ones: table segments
+  ref_given      bytea,                       -- that as the carrier gave it, where it differs; empty: it gave none
   awaited        smallint NOT NULL DEFAULT 0, -- segments of a handed longer message whose receipts have not come
   enough         smallint NOT NULL DEFAULT 0, -- one that came is enough when the receipt window is over
   deadline_at    float8,                      -- until when receipts are awaited
@@ -48,7 +49,7 @@ ALTER TABLE recipients ALTER COLUMN text SET STORAGE MAIN, ALTER COLUMN everyone
   ALTER COLUMN media SET STORAGE MAIN;
 ALTER TABLE recipients ALTER COLUMN text SET STATISTICS 0, ALTER COLUMN everyone SET STATISTICS 0,
   ALTER COLUMN media SET STATISTICS 0, ALTER COLUMN tag SET STATISTICS 0, ALTER COLUMN sender SET STATISTICS 0,
-  ALTER COLUMN number SET STATISTICS 0;
+  ALTER COLUMN number SET STATISTICS 0, ALTER COLUMN ref_given SET STATISTICS 0;
 
 CREATE INDEX recipients_free ON recipients (carrier, account, high, id, n, due_at) WHERE node = 0 AND state = 0;
 CREATE INDEX recipients_ref ON recipients (carrier, carrier_ref, id) WHERE carrier_ref IS NOT NULL;
@@ -66,12 +67,13 @@ CREATE TABLE segments (
   ref      bytea    NOT NULL,
   number   text COLLATE "C" NOT NULL,         -- the recipient's, so that a receipt is matched without its row
   deciding smallint NOT NULL,                 -- which receipts decide: 0 all, 1 all or one in the end, 2 the first
+  ref_given bytea,
   PRIMARY KEY (account, id, n, segment)
 ) WITH (
   autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_insert_threshold = -1,
   autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 20000, autovacuum_vacuum_cost_delay = 0
 );
-ALTER TABLE segments ALTER COLUMN number SET STATISTICS 0;
+ALTER TABLE segments ALTER COLUMN number SET STATISTICS 0, ALTER COLUMN ref_given SET STATISTICS 0;
 CREATE INDEX segments_ref ON segments (carrier, ref, id);
 
 -- Events on their way to an application. Both terminal kinds share a slot, so a recipient cannot have two.

@@ -28,6 +28,7 @@ CREATE TABLE recipients (
   high           INTEGER NOT NULL,            -- goes before the others of its account
   state          INTEGER NOT NULL,            -- 0 queued, 1 handed
   carrier_ref    TEXT,                        -- of a handed message of one segment; longer ones: table segments
+  ref_given      TEXT,                        -- that as the carrier gave it, where it differs; empty: it gave none
   deadline_at    REAL,                        -- until when receipts are awaited
   PRIMARY KEY (account, id, n)
 ) WITHOUT ROWID;
@@ -46,6 +47,7 @@ CREATE TABLE segments (
   ref      TEXT    NOT NULL,
   deciding INTEGER NOT NULL,                  -- which receipts decide: 0 all, 1 all or one in the end, 2 the first;
                                               -- 3 is 1 after one has come
+  ref_given TEXT,
   PRIMARY KEY (account, id, n, segment)
 ) WITHOUT ROWID;
 CREATE INDEX segments_ref ON segments (carrier, ref, id DESC);
