@@ -12,7 +12,7 @@ import aiohttp
 import msgspec
 
 from passband.config import developers
-from passband.config.developers import dev_settings
+from passband.config.developers import SmppPeer, dev_settings
 from passband.dev import inbox_url
 from passband.service import Node
 from ports import free_port
@@ -32,13 +32,17 @@ class Running:
 
     @classmethod
     @asynccontextmanager
-    async def started(cls, folder: Path, *, edition: str = "developers") -> AsyncIterator[Self]:
+    async def started(
+        cls, folder: Path, *, edition: str = "developers", smpp: SmppPeer | None = None
+    ) -> AsyncIterator[Self]:
+        """Start one; its carrier is ``smpp``, or a simulated one."""
         port = free_port()
-        settings = dev_settings(folder, port=port, callback_url=inbox_url(port))
-        # A short delay would be a race for tests that put faults in place; none of them waits for it in real time.
-        settings = msgspec.structs.replace(
-            settings, carriers=tuple(msgspec.structs.replace(c, delay=0.01) for c in settings.carriers)
-        )
+        settings = dev_settings(folder, port=port, callback_url=inbox_url(port), smpp=smpp)
+        if smpp is None:
+            # A short delay would be a race for tests that put faults in place; none of them waits for it in real time.
+            settings = msgspec.structs.replace(
+                settings, carriers=tuple(msgspec.structs.replace(c, delay=0.01) for c in settings.carriers)
+            )
         node = Node(settings, developers=edition == "developers")
         await node.start()
         try:

@@ -173,6 +173,24 @@ def test_the_way_of_a_message_shows_live_and_is_found(chromium: Any, dev: Dev) -
         expect(page.get_by_text("invalid-destination-address").first).to_be_visible()
 
 
+def test_what_the_carrier_calls_a_message_is_shown_while_its_receipt_is_awaited(chromium: Any, dev: Dev) -> None:
+    from playwright.sync_api import expect
+
+    ask(f"{dev.base}/admin/faults", {"fault": "drop-receipt"})
+    send(dev, "Your table is ready. " * 10)
+    (message,) = ask(f"{dev.base}/admin/messages?state=handed&wait=5").json["messages"]
+    detail = message["history"][-1]["detail"]
+    first, second = detail.removeprefix("as ").split(", ")
+    with looking(chromium, dev.base) as page:
+        go(page, "Messages")
+        page.locator("td.last button").first.click()
+        expect(page.locator(".timeline li.handed")).to_contain_text(detail)
+        assert remove(f"{dev.base}/admin/messages") == 200
+        page.get_by_role("searchbox").fill(message["id"])
+        stored = page.get_by_role("row", name=message["id"])
+        expect(stored).to_contain_text(f"simulator as {first} (segment 1), {second} (segment 2)")
+
+
 def test_messages_that_are_forgotten_leave_every_open_page(chromium: Any, dev: Dev) -> None:
     from playwright.sync_api import expect
 

@@ -66,7 +66,8 @@ class Journal:
         for recipient, outcome in report.outcomes:
             if isinstance(outcome, Accepted):
                 if outcome.receipt_window is not None:
-                    flight = self._step(recipient, "handed", now)
+                    names = outcome.names
+                    flight = self._step(recipient, "handed", now, f"as {', '.join(names)}" if names else "")
                     if flight is not None and not flight.result:
                         flight.awaited = len(outcome.refs)
                         for ref in outcome.refs:

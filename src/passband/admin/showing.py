@@ -1,5 +1,6 @@
 """The calls of the admin API that show something."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -13,7 +14,8 @@ from passband.admin.rates import SECONDS
 from passband.admin.segments import MOST_CHARACTERS, explain
 from passband.admin.waiting import until_there
 from passband.domain.event import EventKind
-from passband.domain.message import Direction
+from passband.domain.message import Direction, Kind
+from passband.store import CarrierRef, Found
 
 
 class Text(msgspec.Struct, forbid_unknown_fields=True):
@@ -52,7 +54,7 @@ async def messages(panel: Panel, request: Request) -> Response:
             "live": cursor,
             "messages": found,
             "counts": panel.journal.counts(),
-            "stored": [one for one in stored if (one.account, one.id) not in known],
+            "stored": await _views(panel, [one for one in stored if (one.account, one.id) not in known]),
             "skipped": panel.journal.skipped,
         }
     )
@@ -68,7 +70,24 @@ async def message(panel: Panel, request: Request) -> Response:
     stored = await panel.search(id_=id_)
     if not stored:
         return problem(404, "no such message is on its way, or lately was")
-    return answer({"id": id_, "recipients": [], "stored": stored})
+    return answer({"id": id_, "recipients": [], "stored": await _views(panel, stored)})
+
+
+async def _views(panel: Panel, found: Sequence[Found]) -> list[dict[str, Any]]:
+    """Return what the store found as JSON, with what the carrier calls each segment whose receipt is awaited."""
+    views = []
+    for one in found:
+        refs: Sequence[CarrierRef] = ()
+        if one.status == "SENDING" and one.direction is Direction.OUT:
+            refs = await panel.store.carrier_refs(one.account, one.id)
+        several = one.kind is Kind.SMS and one.segment_count > 1
+        named = [
+            {"segment": None if ref.segment is None or not several else ref.segment + 1, "ref": ref.ref}
+            for ref in refs
+            if ref.number == one.destination
+        ]
+        views.append({**msgspec.structs.asdict(one), "carrier_refs": named})
+    return views
 
 
 async def callbacks(panel: Panel, request: Request) -> Response:

@@ -165,5 +165,12 @@ function detail(message, node) {
 function storedTable(found) {
   return h("table", null, h("caption", null, "Found in the store"),
     h("thead", null, h("tr", null, ["Id", "From", "To", "Status", "Carrier"].map((title) => h("th", { scope: "col" }, title)))),
-    h("tbody", null, found.map((one) => h("tr", null, h("td", null, h("code", null, one.id)), h("td", null, shownNumber(one.source)), h("td", null, shownNumber(one.destination)), h("td", null, h("span", { class: "badge" }, one.status.toLowerCase())), h("td", null, one.carrier ?? "")))));
+    h("tbody", null, found.map((one) => h("tr", null, h("td", null, h("code", null, one.id)), h("td", null, shownNumber(one.source)), h("td", null, shownNumber(one.destination)), h("td", null, h("span", { class: "badge" }, one.status.toLowerCase())), h("td", null, one.carrier ?? "", named(one.carrier_refs))))));
+}
+
+// What the carrier calls the segments whose receipts are awaited: that is what one quotes to it.
+function named(refs) {
+  return refs.length ? h("span", { class: "dim" }, " as ", refs.map((one, place) => [
+    place ? ", " : "", h("code", null, one.ref), one.segment ? ` (segment ${one.segment})` : "",
+  ])) : null;
 }
