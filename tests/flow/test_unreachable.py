@@ -2,8 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 
+import pytest
+
 from flow.world import RECIPIENT, World, an_account
 from passband.domain.account import Number
+from passband.store import Line
 
 MakeWorld = Callable[..., Awaitable[World]]
 
@@ -84,3 +87,75 @@ async def test_a_paced_line_that_was_emptied_goes_on(make_world: MakeWorld) -> N
     for _ in range(8):
         await world.advance(1)
     assert len(world.carrier.submitted) == 5
+
+
+# ── what other nodes leave ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def left_by_others(world: World) -> None:
+    """Let everything be born free and unspoken of, as where another node accepts it that has no link."""
+    world.room_for_recipients = lambda recipients: [False] * len(recipients)  # type: ignore[method-assign]
+
+
+async def pauses(world: World, count: int) -> list[float]:
+    """Return how long the dispatch rests, so many times in a row."""
+    found = []
+    for _ in range(count):
+        now = world.clock.now()
+        next_at = await world.dispatch.step(now)
+        found.append(round(next_at - now, 3))
+        world.clock.advance(max(0.0, next_at - world.clock.now()))
+    return found
+
+
+async def test_while_other_nodes_leave_messages_to_this_one_it_asks_for_more_soon(world: World) -> None:
+    left_by_others(world)
+    await world.settle()
+    assert await pauses(world, 2) == [1, 1]
+    for _ in range(3):
+        await world.send()
+        assert await pauses(world, 7) == [0.05, 0.1, 0.2, 0.4, 0.8, 1, 1]
+    assert len(world.carrier.submitted) == 3
+    for _ in range(5):
+        await world.send()
+        assert await pauses(world, 1) == [0.05]
+    await world.settle()
+    assert len(world.carrier.submitted) == 8
+
+
+async def test_what_waits_for_room_or_for_a_link_is_not_asked_for_more_often(world: World) -> None:
+    left_by_others(world)
+    world.carrier.window, world.dispatch._most_held = 0, 1
+    await world.send()
+    await pauses(world, 7)
+    await world.send()
+    assert (await pauses(world, 3), world.dispatch.held) == ([1, 1, 1], 1)
+    world.dispatch._most_held = 10
+    unreachable(world)
+    assert (await pauses(world, 3), world.dispatch.held) == ([1, 1, 1], 0)
+
+
+async def test_a_backlog_is_read_as_there_is_room_and_not_asked_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("passband.flow.dispatch.REFILL", 1)
+    left_by_others(world)
+    await pauses(world, 1)
+    for _ in range(12):
+        await world.send()
+    assert await pauses(world, 4) == [0.05, 0.1, 0.2, 0.4]
+    assert 0 < len(world.carrier.submitted) < 12
+
+
+async def test_a_store_that_answers_slowly_is_not_asked_all_the_time(world: World) -> None:
+    """Beside a reader that keeps the database from cleaning up, what is dead is walked through at every scan."""
+    left_by_others(world)
+    lines = world.store.lines
+
+    async def slowly(now: float) -> list[Line]:
+        world.clock.advance(0.03)
+        return await lines(now)
+
+    world.store.lines = slowly  # type: ignore[method-assign]
+    await world.send()
+    assert await pauses(world, 3) == [0.3, 0.6, 1]

@@ -37,6 +37,8 @@ MOST_HELD = 50_000  # recipients in this node's memory: at about 1 kB each, what
 MOST_OF_LINE = 5_000  # of one account for one carrier, so that one backlog does not take all of it
 REFILL = 500  # rows read at a time, and the level at which more are read
 SCAN_SECONDS = 1.0  # how often the store is asked what waits that nobody spoke of
+SOON_SECONDS = 0.05  # and how soon again where something did: nodes without a link leave it to those that have one
+SCAN_SHARE = 0.1  # of the time at most is spent on asking again soon
 MEDIA_SECONDS = 30.0  # until media are asked for again that our own store of media could not give
 BURST_SECONDS = 0.25  # what a limit lets go at once after a rest; more would break 5 % over 10 s
 
@@ -81,6 +83,7 @@ class Dispatch:
         self._tasks: set[asyncio.Task[None]] = set()
         self._fetches: set[asyncio.Task[None]] = set()  # those of them that fetch files
         self._scan_at = 0.0
+        self._scan_pause = SCAN_SECONDS
         self._epoch = 0  # counts how often everything was forgotten
         self.wake = asyncio.Event()
         self.leaving: Callable[[Sequence[Submission]], None] | None = None  # told what leaves, while somebody watches
@@ -170,10 +173,7 @@ class Dispatch:
             if self._attachments.turns.is_waiting(name):
                 self._attach(self._carriers[name], now)
         if now >= self._scan_at:
-            self._scan_at = now + SCAN_SECONDS
-            self._end_overdue(now)
-            self._attachments.kept.forget_old(now)
-            self._stored |= dict.fromkeys(await self._store.lines(now))
+            await self._scan(now)
         for stored in list(self._stored):
             if stored.carrier not in self._unreachable:
                 await self._refill(stored, now)
@@ -325,12 +325,29 @@ class Dispatch:
 
     # ── reading what waits in the store ────────────────────────────────────────────────────────────────────────────
 
-    async def _refill(self, line: StoredLine, now: float) -> None:
+    async def _scan(self, now: float) -> None:
+        """Ask the store what waits, and take what this node can send; the more comes, the sooner it asks again."""
+        self._scan_at = now + SCAN_SECONDS
+        self._end_overdue(now)
+        self._attachments.kept.forget_old(now)
+        began_at = self._clock.now()
+        lines = await self._store.lines(now)
+        took = self._clock.now() - began_at
+        # A line that is known already is read as there is room: nobody need ask for it.
+        new = [line for line in lines if line not in self._stored and line.carrier not in self._unreachable]
+        self._stored |= dict.fromkeys(lines)
+        came = sum([await self._refill(line, now) for line in new])
+        pause = max(SOON_SECONDS, took / SCAN_SHARE) if came else 2 * self._scan_pause
+        self._scan_pause = min(SCAN_SECONDS, pause)
+        self._scan_at = now + self._scan_pause
+
+    async def _refill(self, line: StoredLine, now: float) -> int:
+        """Read rows of a line if there is room for them; return how many."""
         if line.carrier not in self._waiting:
             recipients = await self._store.lease_recipients(line, REFILL, now)
             self._start(self._fail([(r, CARRIER_REMOVED) for r in recipients]))
         elif self._held.get((line.carrier, line.account), 0) > REFILL or self._total >= self._most_held:
-            return
+            return 0
         else:
             recipients = await self._store.lease_recipients(line, REFILL, now)
             cut = _cut_group(recipients) if len(recipients) == REFILL else []
@@ -339,6 +356,7 @@ class Dispatch:
             self.take_recipients(recipients[: len(recipients) - len(cut)])
         if len(recipients) < REFILL:
             self._stored.pop(line, None)
+        return len(recipients)
 
     # ── the node ───────────────────────────────────────────────────────────────────────────────────────────────────
 
