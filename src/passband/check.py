@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -78,9 +79,10 @@ class _NoBirths:
 
 
 def _shown(url: str) -> str:
-    """Return a store's URL without its password."""
+    """Return a store's URL without its passwords."""
     parts = urlsplit(url)
-    return url if parts.password is None else url.replace(f":{parts.password}@", ":…@")
+    url = url if parts.password is None else url.replace(f":{parts.password}@", ":…@")
+    return re.sub(r"(?<=password=)[^&]*", "…", url)
 
 
 async def _store(settings: Settings) -> None:

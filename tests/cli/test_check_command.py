@@ -29,6 +29,17 @@ def test_what_cannot_be_reached_is_told_and_exits_with_1(tmp_path: Path) -> None
     assert "3 of 4 can be reached" in ended.out
 
 
+def test_a_database_that_cannot_be_reached_is_told_without_its_password(tmp_path: Path) -> None:
+    config = str(configuration(tmp_path))
+    with reserved_port() as nobody:
+        for url in (f"postgresql://me:secret@127.0.0.1:{nobody}/", f"postgresql://127.0.0.1:{nobody}/?password=secret"):
+            ended = run("check", "--config", config, PASSBAND_STORE__URL=url)
+            assert ended.status == 1
+            assert f"127.0.0.1:{nobody}" in ended.out
+            assert "cannot use the database" in ended.out
+            assert "secret" not in ended.out + ended.err
+
+
 def test_programs_are_told_what_can_be_reached(tmp_path: Path) -> None:
     with reserved_port() as nobody:
         url = f"http://127.0.0.1:{nobody}/"

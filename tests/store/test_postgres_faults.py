@@ -146,6 +146,17 @@ async def test_too_many_connections_are_told_at_the_start(postgres: PostgresEngi
     postgres.execute(f"DROP ROLE {role}")
 
 
+async def test_a_user_who_may_not_make_tables_is_told_so_at_the_start(postgres: PostgresEngine) -> None:
+    role = f"role_{postgres.schema}"
+    postgres.execute(f"CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA {postgres.schema} TO {role}")
+    store = PostgresStore(postgres.url.replace("postgres@", f"{role}@"), the_rules(), Recorded())
+    with pytest.raises(
+        StoreUnavailable, match=f"^cannot use the database: permission denied for schema {postgres.schema}$"
+    ):
+        await store.open(NOW)
+    postgres.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
 # ── faults of a statement ──────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -216,3 +216,40 @@ def test_servers_of_a_url(url: str) -> None:
 def test_what_the_url_says_goes_before_what_is_set_otherwise() -> None:
     [info] = Hosts("postgresql://db1/x?connect_timeout=2")._each()
     assert psycopg.conninfo.conninfo_to_dict(info)["connect_timeout"] == "2"
+
+
+# ── what it must be ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_server_that_is_too_old_is_refused(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_hosts, "OLDEST", NEWER)
+    with pytest.raises(psycopg.OperationalError, match=rf"runs PostgreSQL \d+, needed is {NEWER} or newer$"):
+        await hosts.connect("passband")
+
+
+async def test_a_database_of_another_encoding_is_refused(postgres: PostgresEngine) -> None:
+    name = f"ascii_{postgres.schema}"
+    postgres.execute(f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' TEMPLATE template0")
+    try:
+        store = PostgresStore(postgres.url.replace("/postgres?", f"/{name}?"), the_rules(), Recorded())
+        with pytest.raises(StoreUnavailable, match="is SQL_ASCII, needed is UTF8"):
+            await store.open(NOW)
+    finally:
+        postgres.execute(f"DROP DATABASE {name}")
+
+
+@pytest.mark.parametrize("isolation", ["serializable", "repeatable\\ read"])
+async def test_what_an_administrator_set_for_others_changes_nothing_here(
+    isolation: str, postgres: PostgresEngine
+) -> None:
+    """A receipt that came early would be missed by who waited for it, and texts would be read as something else."""
+    url = postgres.server.url(
+        postgres.schema, default_transaction_isolation=isolation, client_encoding="LATIN1", statement_timeout="3s"
+    )
+    async with connected(Hosts(url)) as session:
+        for name, value in {
+            "transaction_isolation": "read committed",
+            "client_encoding": "UTF8",
+            "statement_timeout": "10s",
+        }.items():
+            assert await (await session.execute(f"SHOW {name}".encode())).fetchall() == [(value,)]

@@ -60,6 +60,13 @@ def test_another_url_is_refused(url: str) -> None:
         open_store(url, the_rules(), Recorded())
 
 
+@pytest.mark.parametrize("url", ["postgresql://user:pass%zzword@db/", "postgresql://db/?colour=password"])
+def test_a_url_that_cannot_be_read_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"store\.url: invalid [a-zA-Z -]+; in a password %, @") as refused:
+        open_store(url, the_rules(), Recorded())
+    assert "zz" not in str(refused.value)
+
+
 def test_a_missing_driver_is_told_with_the_extra_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "psycopg", None)
     with pytest.raises(ConfigurationError, match=r"passband\[postgres\]"):

@@ -46,7 +46,14 @@ def _sqlite_path(url: str) -> Path | None:
     if scheme not in ("postgresql", "postgres"):
         raise ConfigurationError(["store.url: it begins with neither sqlite: nor postgresql://"])
     try:
-        import psycopg  # noqa: F401
+        import psycopg
     except ImportError as error:
         raise ConfigurationError([f"store.url: {scheme} needs the extra passband[postgres] ({error})"]) from error
+    try:
+        psycopg.conninfo.conninfo_to_dict(url)
+    except psycopg.ProgrammingError as error:
+        fault = str(error).partition(":")[0].strip()  # what follows quotes the URL, which may be a part of the password
+        raise ConfigurationError(
+            [f"store.url: {fault}; in a password %, @, :, / and ? are written as %25, %40, %3A, %2F and %3F"]
+        ) from None
     return None

@@ -114,9 +114,11 @@ class PostgresStore:
             connection = await self._link.open()
             with self._hosts.answering(connection, math.inf):  # it may wait for another node's changes
                 self._complete = await migrate(connection, self._migrations, SILENT_SECONDS)
-        except OUT_OF_ORDER as error:
+        except (psycopg.Error, OSError) as error:
             await self._link.close()
-            raise StoreUnavailable(f"cannot use the database: {error}") from error
+            # A statement that is refused, as for want of rights, is quoted in the text of its error.
+            cause = error.diag.message_primary if isinstance(error, psycopg.ProgrammingError) else None
+            raise StoreUnavailable(f"cannot use the database: {cause or error}") from error
         except BaseException:
             await self._link.close()
             raise

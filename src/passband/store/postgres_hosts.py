@@ -51,13 +51,15 @@ DEFAULTS: dict[str, Any] = {
 
 # The statements that change something are planned once, and by one plan: from keys, through an index (postgres.sql).
 # A node that is paused within a transaction must not keep the others from its rows for longer than it is respected.
-# A commit returns when it is on disk, and on the standby where one is named, whatever the server's settings say.
+# A commit returns when it is on disk, and on the standby where one is named, whatever the server's settings say. Who
+# waited for another sees what that one wrote, which no stricter isolation allows. Texts are sent as UTF-8.
 SESSION = """
 SELECT set_config(name, value, false) FROM (VALUES
   ('enable_seqscan', 'off'), ('enable_bitmapscan', 'off'), ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off'),
   ('enable_hashagg', 'off'), ('enable_memoize', 'off'),
   ('jit', 'off'), ('plan_cache_mode', 'force_generic_plan'), ('statement_timeout', '10s'), ('lock_timeout', '10s'),
   ('idle_in_transaction_session_timeout', '8s'), ('timezone', 'UTC'), ('client_min_messages', 'warning'),
+  ('default_transaction_isolation', 'read committed'), ('client_encoding', 'UTF8'),
   ('synchronous_commit', CASE WHEN current_setting('synchronous_commit') IN ('off', 'local') THEN 'on'
     ELSE current_setting('synchronous_commit') END)) AS settings (name, value)
 """
@@ -68,6 +70,9 @@ TIMELINE = """
 SELECT CASE WHEN pg_is_in_recovery() THEN 0
   ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END
 """
+
+
+OLDEST = 15  # of those that the tests were run on
 
 
 class Session(AsyncConnection[Any]):
@@ -217,6 +222,7 @@ async def _open(info: str, place: int, name: str) -> Session:
     session = await Session.connect(info, autocommit=True, cursor_factory=AsyncRawCursor, application_name=name)
     session.place = place
     try:
+        _refuse_unfit(session)
         adapt(session)
         async with asyncio.timeout(ANSWER_SECONDS):
             await session.execute(SESSION)
@@ -225,6 +231,18 @@ async def _open(info: str, place: int, name: str) -> Session:
         await session.close()
         raise
     return session
+
+
+def _refuse_unfit(session: Session) -> None:
+    """Raise psycopg.OperationalError if this is no server, or no database, that the statements are for."""
+    version, encoding = session.info.server_version // 10000, session.info.parameter_status("server_encoding")
+    if version < OLDEST:
+        raise psycopg.OperationalError(f"{session.server} runs PostgreSQL {version}, needed is {OLDEST} or newer")
+    if encoding != "UTF8":
+        raise psycopg.OperationalError(
+            f"the encoding of the database {session.info.dbname} is {encoding}, needed is UTF8: "
+            "CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+        )
 
 
 async def _timeline(session: Session) -> int:
