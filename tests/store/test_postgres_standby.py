@@ -11,6 +11,7 @@ from passband.domain.message import Recipient
 from passband.store import postgres_hosts
 from passband.store.postgres import PostgresStore
 from passband.store.postgres_hosts import Hosts
+from passband.store.postgres_link import Link
 from store.nodes import NOW, Node, Recorded, Stores, a_recipient, the_rules
 from store.postgres_server import PostgresEngine
 
@@ -175,3 +176,23 @@ async def test_a_server_that_a_power_cut_harms_is_told_of_in_the_log(
 ) -> None:
     await stores.open()
     assert "(fsync): a power cut there loses what was answered with 202" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("settings", "warned"),
+    [
+        ({}, False),
+        ({"log_min_duration_statement": "1s"}, True),
+        ({"log_statement": "mod"}, True),
+        ({"log_statement": "ddl"}, False),
+        ({"log_statement": "mod", "log_parameter_max_length": 0}, False),
+    ],
+    ids=str,
+)
+async def test_a_server_that_logs_what_is_in_messages_is_told_of_in_the_log(
+    settings: dict[str, object], warned: bool, postgres: PostgresEngine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    link = Link(Hosts(postgres.server.url(postgres.schema, **settings)))
+    await link.open()
+    await link.close()
+    assert ("keeps texts and numbers of messages" in capsys.readouterr().out) == warned

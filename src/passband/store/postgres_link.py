@@ -23,11 +23,20 @@ DOUBTFUL = "01000"  # the SQLSTATE of a warning without one of its own; a commit
 # What the server would do without our session's own settings.
 DURABILITY = """
 SELECT name, coalesce(reset_val, '') FROM pg_settings
-WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit', 'synchronous_standby_names')
+WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit', 'synchronous_standby_names',
+  'log_parameter_max_length', 'log_statement', 'log_min_duration_statement', 'log_min_duration_sample',
+  'log_transaction_sample_rate')
 """
 UNSAFE = {
     "fsync": "the database does not write its log to disk (fsync): a power cut there loses what was answered with 202",
     "full_page_writes": "the database does not keep whole pages (full_page_writes): a power cut there may break it",
+}
+# What makes a server log statements, and where it logs none of ours. The parameters in its log are texts and numbers.
+SILENT = {
+    "log_statement": ("none", "ddl"),
+    "log_min_duration_statement": ("-1",),
+    "log_min_duration_sample": ("-1",),
+    "log_transaction_sample_rate": ("0",),
 }
 
 
@@ -61,7 +70,7 @@ class Link:
         return connection
 
     def _tell(self, server: str, settings: dict[str, str]) -> None:
-        """Log what of the server's settings makes a 202 worth less than it says, and what is set right."""
+        """Log what of the server's settings makes a promise worth less than it says, and what is set right."""
         for name, sentence in UNSAFE.items():
             if settings[name] == "off":
                 log.warning(sentence, server=server)
@@ -70,6 +79,12 @@ class Link:
             log.info("the commits of this node wait although the database's do not", server=server, database=commit)
         if self._hosts.several and not standbys:
             log.warning("no standby is named: what is answered with 202 is on one machine alone", server=server)
+        logging = {name: settings[name] for name, silent in SILENT.items() if settings[name] not in silent}
+        if logging and settings["log_parameter_max_length"] != "0":
+            log.warning(
+                "the database's log keeps texts and numbers of messages (log_parameter_max_length)",
+                server=server, because=logging,
+            )  # fmt: skip
 
     def _note(self, notice: psycopg.errors.Diagnostic) -> None:
         self._in_doubt |= notice.sqlstate == DOUBTFUL
