@@ -17,7 +17,7 @@ from passband.domain.event import Callback
 from passband.domain.message import Recipient
 from passband.domain.rules import Rules
 from passband.service import server_tls
-from passband.store.open import open_store
+from passband.store.open import try_store
 
 CONNECT_SECONDS = 5.0
 
@@ -25,10 +25,10 @@ CONNECT_SECONDS = 5.0
 async def run_check(settings: Settings, say: Callable[[str], None], *, as_json: bool = False) -> int:
     """Try everything that the settings name and say how it went; return 0 if all of it can be reached, else 1.
 
-    Nothing is sent: the store is opened and closed, endpoints are connected to, addresses are listened on, SMPP
-    carriers are bound to and unbound from; all at the same time, and nothing silent for more than ten seconds. With
-    ``as_json`` it says one JSON document. Raises ConfigurationError where the files of ``server.tls`` are no
-    certificate and key.
+    Nothing is sent: the store is opened and closed (nothing is changed in a database), endpoints are connected to,
+    addresses are listened on, SMPP carriers are bound to and unbound from; all at the same time, and nothing silent for
+    more than ten seconds. With ``as_json`` it says one JSON document. Raises ConfigurationError where the files of
+    ``server.tls`` are no certificate and key.
     """
     if settings.server.tls:
         server_tls(settings.server.tls)
@@ -89,9 +89,7 @@ async def _store(settings: Settings) -> None:
     url = settings.store.url
     if url.startswith("sqlite:") and not Path(url.removeprefix("sqlite:")).parent.is_dir():
         raise OSError(f"the folder of {url.removeprefix('sqlite:')} does not exist")
-    store = open_store(url, Rules(settings.directory()), _NoBirths(), history_days=settings.history.days)
-    await store.open(time.time())
-    await store.close()
+    await try_store(url, Rules(settings.directory()), _NoBirths(), time.time())
 
 
 async def _bind(settings: SmppSettings) -> None:

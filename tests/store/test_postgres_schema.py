@@ -5,13 +5,13 @@ import asyncio
 import psycopg
 import pytest
 
-from passband.domain.errors import ConfigurationError
+from passband.domain.errors import ConfigurationError, StoreUnavailable
 from passband.store import postgres_schema
-from passband.store.open import open_store
+from passband.store.open import open_store, try_store
 from passband.store.postgres import PostgresStore
 from passband.store.queries import migrations
 from passband.store.sqlite import SqliteStore
-from store.nodes import Recorded, Stores, a_recipient, the_rules
+from store.nodes import NOW, Recorded, Stores, a_recipient, the_rules
 from store.postgres_server import PostgresEngine
 
 
@@ -65,6 +65,24 @@ def test_a_url_that_cannot_be_read_is_refused_without_its_password(url: str) -> 
     with pytest.raises(ConfigurationError, match=r"store\.url: invalid [a-zA-Z -]+; in a password %, @") as refused:
         open_store(url, the_rules(), Recorded())
     assert "zz" not in str(refused.value)
+
+
+async def test_trying_a_database_changes_nothing_in_it(postgres: PostgresEngine) -> None:
+    """Not even while nodes run: a further one would cost them a link, and a newer one their schema."""
+
+    def tables() -> list[tuple[object, ...]]:
+        return postgres.execute(f"SELECT count(*) FROM pg_tables WHERE schemaname = '{postgres.schema}'")
+
+    await try_store(postgres.url, the_rules(), Recorded(), NOW)
+    assert tables() == [(0,)]
+    stores = Stores(postgres)
+    await stores.open()
+    await try_store(postgres.url, the_rules(), Recorded(), NOW)
+    assert postgres.execute("SELECT last_value FROM nodes_node_seq") == [(1,)]
+    await stores.close()
+    postgres.execute("INSERT INTO migrations VALUES ('9999_post_later')")
+    with pytest.raises(StoreUnavailable, match="newer version of Passband"):
+        await try_store(postgres.url, the_rules(), Recorded(), NOW)
 
 
 def test_a_missing_driver_is_told_with_the_extra_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

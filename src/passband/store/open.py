@@ -23,6 +23,21 @@ def open_store(url: str, rules: Rules, births: Births, *, history_days: int = 0)
     return PostgresStore(url, rules, births, history_days=history_days)
 
 
+async def try_store(url: str, rules: Rules, births: Births, now: float) -> None:
+    """Find out whether a node could use a store. Makes an SQLite file that is not there, and changes no database.
+
+    Raises ConfigurationError as ``open_store`` does, and StoreUnavailable.
+    """
+    if _sqlite_path(url) is None:
+        from passband.store.postgres import try_database
+
+        await try_database(url)
+        return
+    store = open_store(url, rules, births)
+    await store.open(now)
+    await store.close()
+
+
 async def read_nodes(url: str, now: float) -> list[NodeState]:
     """Return the nodes of a store as ``Store.nodes`` does, without becoming one of them, nor making anything.
 

@@ -26,7 +26,7 @@ import contextlib
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -78,6 +78,31 @@ VACUUM_SECONDS = 30.0  # well below the minute within which nothing of a message
 TRIES = 8  # of one transaction that others get in the way of
 
 
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Raise StoreUnavailable for what keeps a database from being used."""
+    try:
+        yield
+    except (psycopg.Error, OSError) as error:
+        # A statement that is refused, as for want of rights, is quoted in the text of its error.
+        cause = error.diag.message_primary if isinstance(error, psycopg.ProgrammingError) else None
+        raise StoreUnavailable(f"cannot use the database: {cause or error}") from error
+
+
+async def try_database(url: str) -> None:
+    """Do what a node does to a database when it starts, and take it back. Raises StoreUnavailable."""
+    hosts = Hosts(url)
+    link = Link(hosts)
+    with _told():
+        try:
+            connection = await link.open()
+            with hosts.answering(connection):
+                async with connection.transaction(force_rollback=True):
+                    await migrate(connection, migrations("postgres"), SILENT_SECONDS, tries=1)
+        finally:
+            await link.close()
+
+
 class StatementFailed(Exception):
     """The server refuses a statement because of what is in it."""
 
@@ -110,18 +135,14 @@ class PostgresStore:
 
         Raises StoreUnavailable if the database cannot be used.
         """
-        try:
-            connection = await self._link.open()
-            with self._hosts.answering(connection, math.inf):  # it may wait for another node's changes
-                self._complete = await migrate(connection, self._migrations, SILENT_SECONDS)
-        except (psycopg.Error, OSError) as error:
-            await self._link.close()
-            # A statement that is refused, as for want of rights, is quoted in the text of its error.
-            cause = error.diag.message_primary if isinstance(error, psycopg.ProgrammingError) else None
-            raise StoreUnavailable(f"cannot use the database: {cause or error}") from error
-        except BaseException:
-            await self._link.close()
-            raise
+        with _told():
+            try:
+                connection = await self._link.open()
+                with self._hosts.answering(connection, math.inf):  # it may wait for another node's changes
+                    self._complete = await migrate(connection, self._migrations, SILENT_SECONDS)
+            except BaseException:
+                await self._link.close()
+                raise
         self._commit.start()
         await self._register(now)
 
