@@ -299,6 +299,19 @@ async def test_a_silent_node_is_judged_by_the_databases_clock(postgres: Postgres
         await store.close()
 
 
+@pytest.mark.parametrize(("ahead", "warnings"), [(0.0, 0), (60.0, 1), (-60.0, 1)])
+async def test_a_clock_that_is_wrong_is_told_of_once(
+    ahead: float, warnings: int, postgres: PostgresEngine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = PostgresStore(postgres.url, the_rules(), Recorded())
+    await store.open(NOW)
+    for _ in range(2):
+        [(databases,)] = postgres.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
+        assert await store.beat(databases + ahead)
+    await store.close()
+    assert capsys.readouterr().out.count("the clocks of this machine and of the database differ") == warnings
+
+
 async def test_a_node_that_was_out_of_touch_itself_gives_nobody_up(
     postgres: PostgresEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,6 +75,7 @@ OUT_OF_TOUCH_SECONDS = 5.0  # who has not beaten for so long does not judge othe
 BURY_ROWS = 2000
 HURRY_ROWS = 500
 VACUUM_SECONDS = 30.0  # well below the minute within which nothing of a message may be left
+SKEW_SECONDS = 2.0  # between this machine's clock and the database's, from which on somebody should know
 TRIES = 8  # of one transaction that others get in the way of
 
 
@@ -126,6 +127,7 @@ class PostgresStore:
         self._beaten = 0.0
         self._vacuumed = 0.0
         self._unmatched = 0
+        self._clock_differs = False
         self._adrift = False  # a commit's outcome is not known, so neither is what this node holds
         self._left: set[int] = set()  # numbers that this node had, whose leases are to be freed
         self.node = 0
@@ -272,7 +274,8 @@ class PostgresStore:
 
     async def beat(self, now: float) -> bool:
         """See ``Store.beat``; the database's clock counts. Who was out of touch judges nobody else."""
-        in_touch = time.monotonic() - self._beaten < OUT_OF_TOUCH_SECONDS
+        began = time.monotonic()
+        in_touch = began - self._beaten < OUT_OF_TOUCH_SECONDS
         lives = await self._commit.submit(op.Beat(now)) and not self._adrift
         self._beaten = time.monotonic()
         if not lives:
@@ -282,7 +285,9 @@ class PostgresStore:
             await self._register(now)
             self._adrift = False  # not before: without a new number it would go on with what it does not know
             return False
-        for node, where, pid, silent in await self._reads.nodes():
+        nodes = await self._reads.nodes()
+        self._compare_clocks(now, now + time.monotonic() - began, nodes[0][4] if nodes else now)
+        for node, where, pid, silent, _ in nodes:
             gone = node in self._left or is_dead(where, pid)
             if node != self.node and (gone or (in_touch and silent > SILENT_SECONDS)):
                 log.info("taking over from a silent node", node=node, silent_seconds=round(silent, 1))
@@ -290,6 +295,13 @@ class PostgresStore:
         if not self._complete:
             self._complete = await self._commit.exclusively(self._finish_schema)
         return True
+
+    def _compare_clocks(self, before: float, after: float, databases: float) -> None:
+        """Say once that this node's clock is wrong: all times but those of heartbeats are by the nodes' own."""
+        differs = not before - SKEW_SECONDS < databases < after + SKEW_SECONDS
+        if differs and not self._clock_differs:
+            log.warning("the clocks of this machine and of the database differ", seconds=round(after - databases, 1))
+        self._clock_differs = differs
 
     async def _finish_schema(self) -> bool:
         try:

@@ -100,9 +100,9 @@ class Reads:
         self._idle.append(connection)
         return rows
 
-    async def nodes(self) -> list[tuple[int, str, int, float]]:
-        """Return each node's number, host, process, and for how many seconds it has been silent."""
-        return [(node, host, pid, silent) for node, host, pid, silent in await self.fetch(Q["nodes"])]
+    async def nodes(self) -> list[tuple[int, str, int, float, float]]:
+        """Return each node's number, host, process, how long it has been silent in seconds, and the database's time."""
+        return [(node, host, pid, silent, now) for node, host, pid, silent, now in await self.fetch(Q["nodes"])]
 
     async def held(self, node: int, limit: int) -> tuple[list[tuple[str, str, int]], list[tuple[str, str, int, int]]]:
         """Return the keys of up to ``limit`` recipients and callbacks that a node holds."""

@@ -1,8 +1,9 @@
 -- What the PostgreSQL engine reads beside the path of the messages.
 
 -- name: nodes
--- Every node, and for how long it has been silent by the database's clock.
-SELECT node, host, pid, CASE WHEN given_up THEN 'Infinity' ELSE extract(epoch FROM clock_timestamp() - beat_at) END::float8
+-- Every node, and for how long it has been silent by the database's clock; and what that says.
+SELECT node, host, pid, CASE WHEN given_up THEN 'Infinity' ELSE extract(epoch FROM clock_timestamp() - beat_at) END::float8,
+  extract(epoch FROM clock_timestamp())::float8
 FROM nodes ORDER BY node
 
 -- name: held_recipients
