@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from flow.world import RECIPIENT, World, an_account
-from passband.domain.account import Number
+from passband.domain.account import Directory, Number
 from passband.store import Line
+from passband.testing import accepted, answered
 
 MakeWorld = Callable[..., Awaitable[World]]
 
@@ -159,3 +160,36 @@ async def test_a_store_that_answers_slowly_is_not_asked_all_the_time(world: Worl
     world.store.lines = slowly  # type: ignore[method-assign]
     await world.send()
     assert await pauses(world, 3) == [0.3, 0.6, 1]
+
+
+# ── what only the other nodes' files have, while nodes are restarted one by one ──────────────────────────────────────
+
+
+async def test_what_waits_for_a_carrier_that_is_not_in_this_nodes_file_fails_after_ten_minutes(world: World) -> None:
+    """Not at once: a node that was restarted before this one may have the carrier."""
+    left_by_others(world)
+    await world.send()
+    del world.dispatch._waiting["scripted"]
+    for seconds in (1, 590):
+        await world.advance(seconds)
+        assert world.events == []
+        assert [line.carrier for line in await world.store.lines(world.clock.now())] == ["scripted"]
+    await world.advance(20)
+    assert [world.told(e) for e in world.events] == [("message-failed", RECIPIENT, 5111)]
+
+
+async def test_an_event_waits_while_its_application_is_not_in_this_nodes_file(world: World) -> None:
+    world.poster.answer = lambda request: answered(503)
+    await world.send()
+    await world.settle()
+    await world.report(world.carrier.take(lambda r: accepted(r, None)))
+    await world.settle()
+    known, world.rules.directory = world.rules.directory, Directory([])
+    for _ in range(5):
+        await world.advance(60)
+    assert len(world.poster.requests) == 1
+    world.rules.directory = known
+    world.poster.answer = lambda request: answered(200)
+    await world.advance(60)
+    assert [world.told(e) for e in world.events[1:]] == [("message-delivered", RECIPIENT, 0)]
+    assert await world.store.oldest_callback() is None

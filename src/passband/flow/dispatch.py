@@ -38,6 +38,7 @@ MOST_OF_LINE = 5_000  # of one account for one carrier, so that one backlog does
 REFILL = 500  # rows read at a time, and the level at which more are read
 SCAN_SECONDS = 1.0  # how often the store is asked what waits that nobody spoke of
 SOON_SECONDS = 0.05  # and how soon again where something did: nodes without a link leave it to those that have one
+UNKNOWN_SECONDS = 600.0  # for so long what waits for an unknown carrier is left to other nodes: their file may be newer
 SCAN_SHARE = 0.1  # of the time at most is spent on asking again soon
 MEDIA_SECONDS = 30.0  # until media are asked for again that our own store of media could not give
 BURST_SECONDS = 0.25  # what a limit lets go at once after a rest; more would break 5 % over 10 s
@@ -84,6 +85,7 @@ class Dispatch:
         self._fetches: set[asyncio.Task[None]] = set()  # those of them that fetch files
         self._scan_at = 0.0
         self._scan_pause = SCAN_SECONDS
+        self._unknown: dict[str, float] = {}  # carriers that this node does not have, and since when something waits
         self._epoch = 0  # counts how often everything was forgotten
         self.wake = asyncio.Event()
         self.leaving: Callable[[Sequence[Submission]], None] | None = None  # told what leaves, while somebody watches
@@ -331,7 +333,7 @@ class Dispatch:
         self._end_overdue(now)
         self._attachments.kept.forget_old(now)
         began_at = self._clock.now()
-        lines = await self._store.lines(now)
+        lines = [line for line in await self._store.lines(now) if not self._is_others(line.carrier, now)]
         took = self._clock.now() - began_at
         # A line that is known already is read as there is room: nobody need ask for it.
         new = [line for line in lines if line not in self._stored and line.carrier not in self._unreachable]
@@ -340,6 +342,10 @@ class Dispatch:
         pause = max(SOON_SECONDS, took / SCAN_SHARE) if came else 2 * self._scan_pause
         self._scan_pause = min(SCAN_SECONDS, pause)
         self._scan_at = now + self._scan_pause
+
+    def _is_others(self, carrier: str, now: float) -> bool:
+        """Tell whether other nodes may have this carrier, although this one does not."""
+        return carrier not in self._waiting and now - self._unknown.setdefault(carrier, now) < UNKNOWN_SECONDS
 
     async def _refill(self, line: StoredLine, now: float) -> int:
         """Read rows of a line if there is room for them; return how many."""
