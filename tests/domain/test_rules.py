@@ -94,7 +94,7 @@ TOLD: dict[str, tuple[dict[str, Any], str]] = {
     "the number's, for an unknown one": ({"application": "unknown", "sender": OURS_TOO}, "linked"),
     "nobody, for an unknown one and a number without one": ({"application": "unknown", "sender": UNLINKED}, ""),
     "nobody, for an unknown one and a foreign number": ({"application": "unknown", "sender": THEIRS}, ""),
-    "nobody, for an unknown account": ({"account": "5500999"}, ""),
+    "the one named, for an unknown account: other nodes may know both": ({"account": "5500999"}, "app"),
 }
 
 
@@ -250,5 +250,5 @@ def test_an_inbound_message_cannot_be_switched_off() -> None:
 
 def test_a_new_directory_counts_at_once() -> None:
     rules = the_rules()
-    rules.directory = Directory()
+    rules.directory = Directory([Account("5500123")])
     assert told(rules.on_receipt(a_recipient(), 0, NOW)) == [("", "delivered")]

@@ -170,12 +170,41 @@ async def test_what_waits_for_a_carrier_that_is_not_in_this_nodes_file_fails_aft
     left_by_others(world)
     await world.send()
     del world.dispatch._waiting["scripted"]
-    for seconds in (1, 590):
-        await world.advance(seconds)
+    for _ in range(18):
+        await world.advance(30)
         assert world.events == []
         assert [line.carrier for line in await world.store.lines(world.clock.now())] == ["scripted"]
-    await world.advance(20)
+    for _ in range(3):
+        await world.advance(30)
     assert [world.told(e) for e in world.events] == [("message-failed", RECIPIENT, 5111)]
+
+
+async def test_what_other_nodes_take_in_time_does_not_count_against_what_comes_later(world: World) -> None:
+    left_by_others(world)
+    waiting = world.dispatch._waiting.pop("scripted")
+    await world.send()
+    await world.advance(1)
+    world.dispatch._waiting["scripted"] = waiting  # as if another node took it
+    await world.advance(1)
+    assert len(world.carrier.submitted) == 1
+    del world.dispatch._waiting["scripted"]
+    await world.advance(3600)
+    await world.send()
+    await world.advance(1)
+    assert world.events == []
+    assert [line.carrier for line in await world.store.lines(world.clock.now())] == ["scripted"]
+
+
+async def test_a_receipt_that_comes_to_a_node_without_the_account_is_told_by_one_that_has_it(world: World) -> None:
+    await world.send()
+    await world.settle()
+    known, world.rules.directory = world.rules.directory, Directory([])
+    await world.report(world.carrier.take(lambda r: accepted(r, None)))
+    await world.advance(60)
+    assert world.poster.requests == []
+    world.rules.directory = known
+    await world.advance(60)
+    assert [world.told(e) for e in world.events] == [("message-delivered", RECIPIENT, 0)]
 
 
 async def test_an_event_waits_while_its_application_is_not_in_this_nodes_file(world: World) -> None:

@@ -132,13 +132,15 @@ class Rules:
         """Return the callbacks of a transition, as the application asked for them; a terminal one always.
 
         An event of an unknown application goes to the application of the sender's number; where there is none, nobody
-        is told (Callbacks, section 7).
+        is told (Callbacks, section 7). A terminal one of an unknown account stays with its application, because nodes
+        of which the file is newer may know it.
         """
         events = follow(state, cause).events
         if not events:
             return ()
         message = recipient.message
         told = self._told(message)
+        unknown = message.application if told is None and self.directory.account(message.account) is None else ""
         callbacks = []
         for kind in events:
             wanted = told is not None and told[0].wants(told[1], kind, message.kind)
@@ -150,7 +152,7 @@ class Rules:
                         message=message,
                         n=recipient.n,
                         kind=kind,
-                        application=told[1].id if told and wanted else "",
+                        application=told[1].id if told and wanted else unknown,
                         number=recipient.number,
                         at=now,
                         expires_at=now + CALLBACK_WINDOW,

@@ -39,6 +39,7 @@ REFILL = 500  # rows read at a time, and the level at which more are read
 SCAN_SECONDS = 1.0  # how often the store is asked what waits that nobody spoke of
 SOON_SECONDS = 0.05  # and how soon again where something did: nodes without a link leave it to those that have one
 UNKNOWN_SECONDS = 600.0  # for so long what waits for an unknown carrier is left to other nodes: their file may be newer
+UNSEEN_SECONDS = 60.0  # after which it has been taken by one of them, and what comes then is left to them anew
 SCAN_SHARE = 0.1  # of the time at most is spent on asking again soon
 MEDIA_SECONDS = 30.0  # until media are asked for again that our own store of media could not give
 BURST_SECONDS = 0.25  # what a limit lets go at once after a rest; more would break 5 % over 10 s
@@ -85,7 +86,8 @@ class Dispatch:
         self._fetches: set[asyncio.Task[None]] = set()  # those of them that fetch files
         self._scan_at = 0.0
         self._scan_pause = SCAN_SECONDS
-        self._unknown: dict[str, float] = {}  # carriers that this node does not have, and since when something waits
+        # Carriers that this node does not have, since when something has waited for each, and when it last did.
+        self._unknown: dict[str, tuple[float, float]] = {}
         self._epoch = 0  # counts how often everything was forgotten
         self.wake = asyncio.Event()
         self.leaving: Callable[[Sequence[Submission]], None] | None = None  # told what leaves, while somebody watches
@@ -345,7 +347,12 @@ class Dispatch:
 
     def _is_others(self, carrier: str, now: float) -> bool:
         """Tell whether other nodes may have this carrier, although this one does not."""
-        return carrier not in self._waiting and now - self._unknown.setdefault(carrier, now) < UNKNOWN_SECONDS
+        if carrier in self._waiting:
+            return False
+        since, seen = self._unknown.get(carrier, (now, now))
+        since = since if now - seen < UNSEEN_SECONDS else now
+        self._unknown[carrier] = since, now
+        return now - since < UNKNOWN_SECONDS
 
     async def _refill(self, line: StoredLine, now: float) -> int:
         """Read rows of a line if there is room for them; return how many."""

@@ -32,9 +32,7 @@ MOST_HELD = 50_000  # callbacks in this node's memory
 MOST_OF_ENDPOINT = 5_000
 REFILL = 500  # rows read at a time, and the level at which more are read
 SCAN_SECONDS = 1.0  # how often the store is asked what waits that nobody spoke of
-UNKNOWN_SECONDS = (
-    600.0  # for so long an unknown application's callbacks are left to other nodes: their file may be newer
-)
+UNKNOWN_SECONDS = 600.0  # so old, what is for an unknown application is dropped; till then it is left to other nodes
 LEFT_SECONDS = 30.0  # until such a callback may be met again
 FAILURES = 3  # in a row, without a success between them, and the endpoint is failing
 FIRST_PROBE = 1.0
@@ -117,7 +115,6 @@ class Notify:
         self._most_held = most_held
         self._holds_leases = holds_leases
         self._desks: dict[Endpoint, Desk] = {}
-        self._unknown: dict[Endpoint, float] = {}  # those that this node does not have, and since when something waits
         self._total = 0
         self._results: list[Attempted] = []
         self._released: list[Callback] = []
@@ -188,7 +185,8 @@ class Notify:
     def _try(self, desk: Desk, callback: Callback, now: float) -> None:
         application = self._rules.directory.application(callback.message.account, callback.application)
         url = application.url(callback.message.direction) if application else None
-        if application is None and now - self._unknown.setdefault(desk.endpoint, now) < UNKNOWN_SECONDS:
+        if application is None and now - callback.at < UNKNOWN_SECONDS:
+            # Nodes of which the file is newer may know it.
             self._settle(Attempted(callback, now + LEFT_SECONDS, now, acknowledged=False))
             return
         if application is None or url is None:
