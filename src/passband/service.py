@@ -363,7 +363,8 @@ class Node:
             for link in carrier.links()
         ]
         counted = {name: carrier.counts for name, carrier in linked.items()}
-        return Held(self.dispatch.held, self.notify.held, self.notify.health(), rooms, links, counted)
+        refusals = {name: carrier.refusals.by_status for name, carrier in linked.items()}
+        return Held(self.dispatch.held, self.notify.held, self.notify.health(), rooms, links, counted, refusals)
 
     def _holds_leases(self) -> bool:
         """Tell whether others still respect this node's leases: it may have been stopped for a while."""

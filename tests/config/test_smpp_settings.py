@@ -2,23 +2,26 @@
 
 from pathlib import Path
 
+import pytest
+
 from passband.carriers.smpp import ExtraTlv, ReceiptState, StatusOverride
 from passband.carriers.smpp import SmppSettings as Profile
 from passband.config import SmppSettings, load
+from passband.domain.errors import ConfigurationError
 from passband.smpp.message_id import IdRule
 
 NECESSARY = """
 [[carriers]]
 name = "smsc"
 type = "smpp"
-host = "smsc.example"
 system_id = "us"
 """
 
 
 def profile(folder: Path, more: str = "") -> Profile:
     path = folder / "passband.toml"
-    path.write_text(NECESSARY + more, "utf-8")
+    host = "" if "\nhost =" in f"\n{more}" else 'host = "smsc.example"\n'
+    path.write_text(NECESSARY + host + more, "utf-8")
     (carrier,) = load(path, {"SECRET": "hidden"}).carriers
     assert isinstance(carrier, SmppSettings)
     return carrier.profile()
@@ -70,3 +73,22 @@ def test_settings_are_taken_over_by_name(tmp_path: Path) -> None:
         extra_tlvs=(ExtraTlv(tag=0x1401, kind="int2", value="7"),),
     )
     assert found.hosts == (("smsc.example", 3550), ("two.example", 3551))
+
+
+@pytest.mark.parametrize(("host", "peer"), [("2001:db8::7", "2001:db8::7"), ("[::1]", "::1"), ("smsc_1", "smsc_1")])
+def test_a_host_may_be_any_address_or_name(host: str, peer: str, tmp_path: Path) -> None:
+    assert profile(tmp_path, f'port = 1\nother_hosts = ["[::2]:2", "b_1:3"]\nhost = "{host}"').hosts == (
+        (peer, 1),
+        ("::2", 2),
+        ("b_1", 3),
+    )
+
+
+@pytest.mark.parametrize("host", ["", "a..b", "a" * 64, "::g", "a b"])
+def test_what_no_look_up_takes_is_no_host(host: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as found:
+        profile(tmp_path, f'host = "{host}"\nother_hosts = ["{host}:2775"]')
+    assert [fault.partition(":")[0] for fault in found.value.faults] == [
+        "carriers[0].host",
+        "carriers[0].other_hosts[0]",
+    ]

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from passband.admin.faults import SORTS
-from passband.admin.metrics import CARRIER_COUNTERS, COUNTERS, GAUGES, LINK_COUNTERS, STORE_COUNTERS
+from passband.admin.metrics import CARRIER_COUNTERS, COUNTERS, GAUGES, LINK_COUNTERS, REFUSALS, STORE_COUNTERS
 from passband.admin.rates import SERIES
 from passband.cli import main
 from passband.config import CARRIER_TYPES
@@ -74,6 +74,7 @@ def metrics() -> Iterator[str]:
         yield f"| `passband_link_{name}_total` | `carrier`, `link` | {text} |"
     for name, text in CARRIER_COUNTERS.items():
         yield f"| `passband_carrier_{name}_total` | `carrier` | {text} |"
+    yield f"| `passband_carrier_refusals_total` | `carrier`, `status` | {REFUSALS} |"
     for name, text in GAUGES.items():
         labels = ""
         if name.startswith("endpoint"):

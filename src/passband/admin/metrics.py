@@ -55,6 +55,7 @@ CARRIER_COUNTERS = {
     "nameless_receipts": "Receipts of a carrier that name no id.",
     "unreadable_receipts": "Receipts of a carrier that say nothing that is understood.",
 }
+REFUSALS = "Segments that a carrier refused, by the status of its answer."
 GAUGES = {
     "queue_recipients": "Recipients that wait for a carrier.",
     "queue_oldest_seconds": "How long the oldest of them has waited.",
@@ -100,6 +101,8 @@ class Held(NamedTuple):
     links: Sequence[LinkHeld] = ()
     carriers: Mapping[str, Mapping[str, int]] = {}
     """Of carriers that have links, as CARRIER_COUNTERS names them."""
+    refusals: Mapping[str, Mapping[str, int]] = {}
+    """Of the same carriers, by status."""
 
 
 class Metrics:
@@ -143,6 +146,11 @@ class Metrics:
             for carrier, counts in held.carriers.items():
                 family.add_metric((carrier,), counts[name])
             yield family
+        family = CounterMetricFamily("passband_carrier_refusals", REFUSALS, labels=("carrier", "status"))
+        for carrier, by_status in held.refusals.items():
+            for status, count in by_status.items():
+                family.add_metric((carrier, status), count)
+        yield family
 
     def _gauges(self, depths: Sequence[Depth], oldest: float | None) -> Iterable[Metric]:
         now = self._now()

@@ -20,6 +20,7 @@ from passband.config.values import (
     ErrorCode,
     File,
     Flag,
+    Host,
     HttpUrl,
     Identifier,
     Level,
@@ -202,7 +203,7 @@ class StatusOverrideSettings(Table, frozen=True, kw_only=True):
 
 
 class SmppSettings(CarrierSettings, frozen=True, kw_only=True):
-    host: Domain
+    host: Host
     port: Annotated[int, whole("port", 1, 65535)] = 2775
     system_id: Annotated[str, at_most(15)]
     password: Password | None = None

@@ -120,7 +120,8 @@ def _flag(value: object, _folder: Path) -> bool:
     raise ValueError
 
 
-_ADDRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*)):(?P<port>[0-9]{1,5})")
+_HOST = r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*"  # not what no look-up takes: empty and longer labels
+_ADDRESS = re.compile(rf"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>(?=.{{1,260}}$){_HOST}\.?)):(?P<port>[0-9]{{1,5}})")
 
 
 def _address(value: object, _folder: Path) -> Address:
@@ -129,6 +130,15 @@ def _address(value: object, _folder: Path) -> Address:
         raise ValueError
     host = str(IPv6Address(found["six"])) if found["six"] else found["host"]
     return Address(host, int(found["port"]))
+
+
+_is_host = re.compile(rf"(?=.{{1,253}}$){_HOST}").fullmatch
+
+
+def _host(value: object, _folder: Path) -> str:
+    if isinstance(value, str):
+        return value if _is_host(value) else str(IPv6Address(value.removeprefix("[").removesuffix("]")))
+    raise ValueError
 
 
 def _is_http_url(value: str) -> bool:
@@ -266,6 +276,7 @@ Domain = Annotated[
         re.compile(r"(?=.{1,253}$)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*", re.ASCII).fullmatch,
     ),
 ]
+Host = Annotated[str, Rule("the name or the address of a host", _host)]
 Mailbox = Annotated[
     str, text("a mail address", re.compile(r"[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]{1,253}", re.ASCII).fullmatch)
 ]

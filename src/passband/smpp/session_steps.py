@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 RINVBNDSTS: Final = 0x04
 RALYBND: Final = 0x05
 RX_T_APPN: Final = 0x64
+RUNKNOWNERR: Final = 0xFF
 
 _MOST_HELD: Final = 100
 _NACK_SPAN: Final = 60.0
@@ -102,7 +103,8 @@ def _take_bind(session: "Session", item: BindResp | GenericNack, now: float, eve
     if session._bind is None:
         events.append(Noted("an answer to a bind that was not sent", item))
     elif item.command_status != ROK or isinstance(item, GenericNack):
-        session._close(CloseReason.BIND_REFUSED, events, item.command_status)
+        # A generic_nack without a status is no consent either.
+        session._close(CloseReason.BIND_REFUSED, events, item.command_status or RUNKNOWNERR)
     else:
         session._enter(BOUND_BY[type(session._bind)], now)
         events.append(Bound(item))

@@ -20,6 +20,7 @@ from passband.carriers.smpp.link import LinkState
 from passband.carriers.smpp.numbers import Numbers
 from passband.carriers.smpp.outbound import Outbound
 from passband.carriers.smpp.pacing import Pacing
+from passband.carriers.smpp.refusals import Refusals
 from passband.carriers.smpp.repeats import Answers
 from passband.carriers.smpp.reports import Reports
 from passband.carriers.smpp.settings import SmppSettings
@@ -34,13 +35,12 @@ from passband.smpp.message_id import IdRule
 from passband.smpp.outcome import submit_verdict
 from passband.smpp.pdu import DataSm, DataSmResp, DeliverSm, GenericNack, Pdu, ReceiptSm, SubmitSmResp
 from passband.smpp.session_events import Answered
-from passband.smpp.session_steps import RX_T_APPN
+from passband.smpp.session_steps import RUNKNOWNERR, RX_T_APPN
 
 log = structlog.get_logger()
 
 NO_LINK: Final = 5501
 THROTTLED: Final = 5600
-UNKNOWN_ERROR: Final = 0xFF
 
 HOLD_SECONDS: Final = 2.0
 """How long what was taken over is held while no link is bound; then it goes back to the store, where it expires, and
@@ -49,7 +49,6 @@ where nodes with a link find it. A link that was cut is back within this time, i
 PAUSE_SECONDS: Final = 10.0  # of a longer pause after throttling the store keeps what waits
 
 MOST_UNREPORTED: Final = 5000  # outcomes; beyond it the store is out of order, and no more is sent
-ALARMING: Final = 20  # equal refusals in a row: an empty balance (0x14) or a suspended account (0x03)
 
 
 class SmppCarrier:
@@ -61,8 +60,8 @@ class SmppCarrier:
     come back for ever; what the store cannot keep is answered with ESME_RX_T_APPN, so that the carrier sends it again,
     and outcomes are reported again until they are kept.
 
-    For operators: ``throttled_count`` segments were refused since the start because they were too many; ``links`` tells
-    the rest.
+    For operators: ``throttled_count`` segments were refused since the start because they were too many, ``refusals`` by
+    which statuses; ``links`` tells the rest.
     """
 
     kinds = frozenset({Kind.SMS})
@@ -90,7 +89,7 @@ class SmppCarrier:
         self._again: deque[Entry] = deque()  # written once; before the queue
         self._starved = False  # somebody found no room and waits to be woken
         self._unsendable_since: float | None = clock.now()
-        self._refusals = (ROK, 0)  # the last status, and how often in a row
+        self.refusals = Refusals(settings.name)
         self._reports = Reports(self.name, clock, self._answer)
         self._tick_wake = asyncio.Event()
         self._calm = asyncio.Event()
@@ -183,7 +182,7 @@ class SmppCarrier:
         if type(pdu) is SubmitSmResp and pdu.command_status == ROK:
             if self._pacing.throttled:
                 self._pacing.succeed()
-            self._refusals = (ROK, 0)
+            self.refusals.in_a_row = 0
             outcome = self._outbound.taken(sending, index, pdu.message_id)
             if outcome is not None:
                 self._reports.outcome(sending.recipient, outcome)
@@ -193,12 +192,12 @@ class SmppCarrier:
     def _refused(self, connection: Connection, entry: Entry, pdu: Pdu, now: float) -> None:
         sending, index = entry
         # A generic_nack without a status is no consent either.
-        status = pdu.command_status or UNKNOWN_ERROR
+        status = pdu.command_status or RUNKNOWNERR
         tlvs = pdu.tlvs if isinstance(pdu, SubmitSmResp) else {}
         if reason := tlv.string(tlvs, tlv.ADDITIONAL_STATUS_INFO_TEXT):
             log.info("the carrier tells why it refuses a segment", carrier=self.name, status=status, reason=reason)
         verdict = submit_verdict(status, tlvs, self._overrides)
-        self._count_refusal(status, verdict.name, verdict.alarm, isinstance(pdu, GenericNack))
+        self.refusals.count(status, verdict, nacked=isinstance(pdu, GenericNack))
         if verdict.outcome is Outcome.ACCEPTED:
             outcome = self._outbound.taken(sending, index, None)
             if outcome is not None:
@@ -206,20 +205,18 @@ class SmppCarrier:
             return
         if verdict.retry is Retry.THROTTLE:
             self.throttled_count += 1
-            self._pacing.throttle(now)
+            before = self._pacing.paused_until
+            seconds = self._pacing.throttle(now)
+            if self._pacing.paused_until != before:
+                log.warning(
+                    "the carrier asks for less, a pause", carrier=self.name, status=verdict.name, seconds=seconds
+                )
             self._again.append(entry)
             self._tick_wake.set()
             return
         self._reports.outcome(sending.recipient, self._outbound.refused(sending, verdict))
         if verdict.retry in (Retry.RECONNECT, Retry.BIND):
-            connection.rebind = True
-
-    def _count_refusal(self, status: int, name: str, alarm: bool, nacked: bool) -> None:
-        last, count = self._refusals
-        count = count + 1 if status == last else 1
-        self._refusals = (status, count)
-        if (alarm and count == 1) or count == ALARMING:
-            log.error("the carrier refuses segments", carrier=self.name, status=name, in_a_row=count, nack=nacked)
+            connection.rebind = verdict.name
 
     def lost(self, entries: Sequence[Entry], now: float) -> None:
         """These segments were written, and their answers will not come, or come late."""

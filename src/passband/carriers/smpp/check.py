@@ -3,7 +3,7 @@
 import asyncio
 
 from passband.carriers.smpp.link import BINDS, bind_pdu, tls_context
-from passband.carriers.smpp.settings import SmppSettings
+from passband.carriers.smpp.settings import SmppSettings, shown
 from passband.clock import Clock
 from passband.smpp.outcome import bind_verdict
 from passband.smpp.pdu import Bind
@@ -35,9 +35,9 @@ async def _check_host(settings: SmppSettings, clock: Clock, host: str, port: int
                     break
     except TimeoutError:
         fault = f"no answer within {CHECK_SECONDS:.0f} seconds"
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the last: a name that no look-up takes
         fault = str(error)
-    return None if fault is None else f"{host}:{port}: {command.name}: {fault}"
+    return None if fault is None else f"{shown(host, port)}: {command.name}: {fault}"
 
 
 async def _bind(settings: SmppSettings, clock: Clock, host: str, port: int, command: type[Bind]) -> str | None:

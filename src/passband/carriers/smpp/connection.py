@@ -87,7 +87,7 @@ class Connection(asyncio.Protocol):
         self.submitted = self.answered = self.received = 0
         self.closed: Closed | None = None
         self.wake = asyncio.Event()
-        self.rebind = False  # the carrier has lost our bind: leave in good order, to come back
+        self.rebind: str | None = None  # the status that says that our bind is lost: leave in good order, to come back
         self._retiring = False
         self._transport: asyncio.Transport | None = None
         self._tracer = Decoder(settings.max_pdu) if self.log.is_enabled_for(logging.DEBUG) else None
@@ -184,6 +184,7 @@ class Connection(asyncio.Protocol):
             else:
                 _OTHER[kind](self, event, now)
         if self.rebind and self.session.bound:
+            self.log.warning("the carrier does not take segments over this bind, binding again", status=self.rebind)
             self.session.unbind(now)
         self.flush()
         if self.closed is not None and self._transport is not None:
@@ -213,7 +214,8 @@ class Connection(asyncio.Protocol):
             self.log.log(level, "the bind was refused", status=verdict.name)
         else:
             level = logging.INFO if event.reason is CloseReason.UNBOUND else logging.WARNING
-            self.log.log(level, "the bind has ended", reason=str(event.reason), unanswered=len(entries))
+            what = "no bind" if self.bound_at is None else "the bind has ended"
+            self.log.log(level, what, reason=str(event.reason), unanswered=len(entries))
         self._owner.lost(entries, now)
         self._owner.changed(self, now)
         self.wake.set()

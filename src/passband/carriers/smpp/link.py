@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from passband.carriers.smpp.connection import Connection, Owner
-from passband.carriers.smpp.settings import SmppSettings
+from passband.carriers.smpp.settings import SmppSettings, shown
 from passband.clock import Clock
 from passband.smpp.outcome import bind_verdict, bind_wait
 from passband.smpp.pdu import Bind, BindReceiver, BindTransceiver, BindTransmitter
@@ -60,7 +60,10 @@ def tls_context(settings: SmppSettings) -> ssl.SSLContext | None:
 
     Raises OSError where the certificates to trust cannot be read.
     """
-    return ssl.create_default_context(cafile=settings.tls_ca_file) if settings.tls else None
+    try:
+        return ssl.create_default_context(cafile=settings.tls_ca_file) if settings.tls else None
+    except OSError as error:
+        raise OSError(f"{settings.tls_ca_file}: {error}") from error
 
 
 def bind_pdu(settings: SmppSettings, command: type[Bind]) -> Bind:
@@ -74,11 +77,24 @@ def bind_pdu(settings: SmppSettings, command: type[Bind]) -> Bind:
     )
 
 
+class Spacing:
+    """When the last connection to a carrier began, by whichever of its links: some ask for time between any two."""
+
+    def __init__(self) -> None:
+        self.connected_at = -1e9
+
+
 class Link:
     """One bind, kept up until ``leave``."""
 
     def __init__(
-        self, settings: SmppSettings, command: type[Bind], owner: Owner, clock: Clock, random: Callable[[], float]
+        self,
+        settings: SmppSettings,
+        command: type[Bind],
+        owner: Owner,
+        clock: Clock,
+        random: Callable[[], float],
+        spacing: Spacing,
     ) -> None:
         self._settings = settings
         self._bind = bind_pdu(settings, command)
@@ -89,7 +105,8 @@ class Link:
         self._host = 0
         self._failures = 0
         self._refusals = 0
-        self._connected_at = -1e9
+        self._spacing = spacing
+        self._context: ssl.SSLContext | None = None
         self._wake = asyncio.Event()
         self._stopping = False
         self._leave_at = 0.0
@@ -102,8 +119,7 @@ class Link:
     @property
     def peer(self) -> str:
         """The address that is used now."""
-        host, port = self._hosts[self._host]
-        return f"{host}:{port}"
+        return shown(*self._hosts[self._host])
 
     def state(self, place: int) -> LinkState:
         """What an operator may know of it."""
@@ -127,14 +143,13 @@ class Link:
     async def run(self) -> None:
         """Keep the bind up until ``leave``."""
         self._stopping = False
-        context = tls_context(self._settings)
         due_at = max(self._clock.now(), self._refused_until)
         while not self._stopping:
-            due_at = max(due_at, self._connected_at + self._settings.reconnect_min)
+            due_at = max(due_at, self._spacing.connected_at + self._settings.reconnect_min)
             if self._clock.now() < due_at:
                 await self._clock.rest(self._wake, due_at)
                 continue
-            connection = await self._connect(context)
+            connection = await self._connect()
             if connection is not None:
                 self.connection = connection
                 while connection.closed is None:
@@ -155,21 +170,23 @@ class Link:
         connection.leave()
         return due
 
-    async def _connect(self, context: ssl.SSLContext | None) -> Connection | None:
+    async def _connect(self) -> Connection | None:
         host, port = self._hosts[self._host]
-        self._connected_at = self._clock.now()
+        self._spacing.connected_at = self._clock.now()
         name = self._settings.tls_server_name or host
+        seconds = self._settings.connect_timeout
         try:
-            async with asyncio.timeout(self._settings.connect_timeout):
+            context = self._context = self._context or tls_context(self._settings)
+            async with asyncio.timeout(seconds):
                 _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: Connection(self._settings, self._bind, self._owner, self._clock, f"{host}:{port}"),
+                    lambda: Connection(self._settings, self._bind, self._owner, self._clock, self.peer),
                     host,
                     port,
                     ssl=context,
                     server_hostname=name if context is not None else None,
                 )
-        except (OSError, TimeoutError) as error:
-            cause = str(error) or type(error).__name__
+        except (OSError, TimeoutError, UnicodeError) as error:  # the last: a name that no look-up takes
+            cause = str(error) or f"no answer within {seconds:g} seconds"
             self.last_error = f"connect: {cause}"
             log.warning("no connection", carrier=self._settings.name, peer=self.peer, cause=cause)
             return None
@@ -184,9 +201,10 @@ class Link:
             if self._clock.now() - connection.bound_at >= STEADY_SECONDS:
                 self._failures = 0
         if closed is not None:
-            self.last_error = str(closed.reason)
-        if closed is not None and closed.reason is CloseReason.PEER_UNBOUND:
-            return PEER_UNBOUND_WAIT
+            again = connection.rebind if connection is not None else None
+            self.last_error = f"a segment was refused: {again}" if again else str(closed.reason)
+            if closed.reason is CloseReason.PEER_UNBOUND and connection is not None and connection.bound_at is not None:
+                return PEER_UNBOUND_WAIT
         self._host = (self._host + 1) % len(self._hosts)
         if closed is not None and closed.reason is CloseReason.BIND_REFUSED:
             self._refusals += 1

@@ -20,6 +20,11 @@ TonNpi = tuple[int, int]
 _TLV_OCTETS = {"int1": 1, "int2": 2, "int4": 4}
 
 
+def shown(host: str, port: int) -> str:
+    """Return an address as people write it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 class ExtraTlv(msgspec.Struct, frozen=True, kw_only=True):
     """An optional parameter that this carrier wants with every segment."""
 
@@ -143,7 +148,7 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True):
     drain_timeout: float = 10.0
     """How long answers are waited for when Passband stops."""
     reconnect_min: float = 0.0
-    """The least time between two connections that some carriers ask for."""
+    """The least time between any two connections of one node, whichever its bind, that some carriers ask for."""
     max_pdu: int = 70_000
     """Octets of the longest PDU that is read."""
 
@@ -216,7 +221,7 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         """Without the password: settings end up in logs."""
-        return f"SmppSettings({self.name}: {self.system_id}@{self.host}:{self.port})"
+        return f"SmppSettings({self.name}: {self.system_id}@{shown(self.host, self.port)})"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run, with every fault in one ValueError."""

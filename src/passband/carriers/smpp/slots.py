@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from passband.carriers.smpp.connection import Owner
-from passband.carriers.smpp.link import BINDS, Link, LinkState
+from passband.carriers.smpp.link import BINDS, Link, LinkState, Spacing
 from passband.carriers.smpp.settings import SmppSettings
 from passband.clock import Clock
 
@@ -40,6 +40,7 @@ class LinkSlots:
         self._links: dict[int, tuple[Link, ...]] = {}
         self._tasks: dict[asyncio.Task[None], tuple[int, Link]] = {}
         self._running = False
+        self._spacing = Spacing()
         self.held = frozenset(range(settings.binds))
 
     def start(self) -> None:
@@ -72,7 +73,8 @@ class LinkSlots:
         if links is None:
             commands = BINDS[self._settings.bind_type]
             links = self._links[slot] = tuple(
-                Link(self._settings, command, self._owner, self._clock, self._random) for command in commands
+                Link(self._settings, command, self._owner, self._clock, self._random, self._spacing)
+                for command in commands
             )
         return links
 
