@@ -3,13 +3,16 @@
 import json
 import signal
 import socket
+import ssl
 import time
 from pathlib import Path
 from typing import Self
 
 import pytest
+import trustme
 
 from cli.processes import OURS, SECONDS, THEIRS, Command, Dev, Listen, ask, configuration, reserved_port, run
+from passband.smpp.pdu import EnquireLink, EnquireLinkResp
 
 pytestmark = pytest.mark.slow
 
@@ -69,6 +72,38 @@ def test_credentials_of_the_bind_are_those_of_the_command_line() -> None:
         assert run("send", "--url", dev.api, "--to", THEIRS, "--text", "hello").status == 0
         listen.line("message-delivered")
         assert f"{smsc.address} as us" in dev.printed
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--port", "99999"],
+        ["--error", "0x45=7"],
+        ["--error", "0x1FFFFFFFF=1"],
+        ["--delay", "-1"],
+        ["--response-delay", "nan"],
+        ["--tls-certificate", "/nowhere.pem"],
+    ],
+)
+def test_what_cannot_be_is_said_and_nothing_is_started(arguments: list[str]) -> None:
+    ended = run("smsc", "--port", "0", *arguments)
+    assert (ended.status, ended.out) == (2, "")
+    assert "Traceback" not in ended.err
+
+
+def test_it_speaks_tls_where_it_is_given_a_certificate(tmp_path: Path) -> None:
+    authority, certificate, known = trustme.CA(), tmp_path / "certificate.pem", tmp_path / "authority.pem"
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(certificate)
+    authority.cert_pem.write_to_path(known)
+    with Smsc("--tls-certificate", str(certificate)) as smsc:
+        host, _, port = smsc.address.rpartition(":")
+        context = ssl.create_default_context(cafile=str(known))
+        with (
+            socket.create_connection((host, int(port)), timeout=SECONDS) as peer,
+            context.wrap_socket(peer, server_hostname=host) as encrypted,
+        ):
+            encrypted.sendall(EnquireLink(7).encode())
+            assert encrypted.recv(16) == EnquireLinkResp(7).encode()
 
 
 @pytest.mark.parametrize("arguments", [[], ["--json"]], ids=["words", "JSON"])

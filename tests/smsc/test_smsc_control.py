@@ -123,6 +123,14 @@ async def test_a_message_from_a_handset_over_http() -> None:
         ("POST", "/inbound", b'{"to": "x"}', 400),
         ("POST", "/settings", b'{"port": 1}', 400),
         ("POST", "/settings", b'{"rate": "fast"}', 400),
+        ("POST", "/settings", b'{"rate": 0}', 400),
+        ("POST", "/settings", b'{"drop_responses": 7}', 400),
+        ("POST", "/settings", b'{"receipt_delay": -1}', 400),
+        ("POST", "/settings", b'{"errors": {"69": 3}}', 400),
+        ("POST", "/settings", b'{"errors": {"-4": 1}}', 400),
+        ("POST", "/inbound", b'{"from": "1", "to": "2", "text": "\\u001b"}', 400),
+        ("POST", "/inbound", b'{"from": "a\\u0000b", "to": "2", "text": "x"}', 400),
+        ("POST", "/inbound", b'{"from": "1", "to": "2", "text": "' + b"x" * 60_000 + b'"}', 400),
     ],
 )
 async def test_what_it_does_not_understand_it_says(method: str, path: str, raw: bytes, status: int) -> None:

@@ -9,12 +9,16 @@ from passband.cli import ending, options
 
 
 @click.command()
-@click.option("--port", default=2775, show_default=True, help="Port for SMPP; 0 takes any free one.")
+@click.option("--port", type=click.IntRange(0, 65535), default=2775, show_default=True,
+              help="Port for SMPP; 0 takes any free one.")  # fmt: skip
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address.")
+@click.option("--tls-certificate", type=click.Path(exists=True, dir_okay=False), metavar="FILE",
+              help="TLS from the first octet; FILE holds certificate and key (PEM).  [default: no TLS]")  # fmt: skip
 @click.option("--control", type=click.IntRange(0, 65535), help="Port of the HTTP control endpoint.  [default: none]")
 @click.option("--system-id", default="", help="The only user name that may bind.  [default: anyone]")
 @click.option("--password", default="", help="Its password.  [default: any]")
-@click.option("--delay", "receipt_delay", default=0.1, show_default=True, help="Seconds before a receipt is sent.")
+@click.option("--delay", "receipt_delay", type=click.FloatRange(0), default=0.1, show_default=True,
+              help="Seconds before a receipt is sent.")  # fmt: skip
 @click.option("--no-receipts", is_flag=True, help="Send none.")
 @click.option("--order", "receipt_order", type=click.Choice(["in-order", "reversed", "shuffled"]), default="in-order",
               show_default=True, help="Of receipts that are due together.")  # fmt: skip
@@ -27,7 +31,7 @@ from passband.cli import ending, options
 @click.option("--error", "errors", multiple=True, metavar="STATUS=RATIO",
               help="Refuse this part of all segments with this status, as in 0x45=0.01; repeatable.")  # fmt: skip
 @click.option("--drop-responses", type=click.FloatRange(0, 1), default=0.0, help="Never answer this part of them.")
-@click.option("--response-delay", default=0.0, help="Seconds to wait before each answer.")
+@click.option("--response-delay", type=click.FloatRange(0), default=0.0, help="Seconds to wait before each answer.")
 @click.option("--disconnect-after", type=click.IntRange(min=1), help="Cut a connection after so many segments.")
 @click.option("--ledger", is_flag=True, help="Keep every segment that it takes, for GET /ledger.")
 @click.option("--seed", type=int, help="Makes what is random the same every time.")
@@ -52,7 +56,10 @@ def smsc(control: int | None, no_receipts: bool, errors: tuple[str, ...], as_jso
     except ValueError:
         ending.fail("--error must be STATUS=RATIO, as in 0x45=0.01", ending.USAGE)
     at = None if control is None else (host, control)
-    smsc_options = SmscOptions(control=at, receipts=not no_receipts, errors=ratios, **fields)
+    try:
+        smsc_options = SmscOptions(control=at, receipts=not no_receipts, errors=ratios, **fields)
+    except ValueError as error:
+        ending.fail(str(error), ending.USAGE)
 
     def ready(port: int, control_port: int | None) -> None:
         there = "" if control_port is None else f", control on http://{host}:{control_port}"

@@ -15,6 +15,8 @@ from typing import Any
 
 import msgspec
 
+from passband.domain.gsm0338 import UnencodableText
+from passband.smpp.pdu import UnwritablePdu
 from passband.smsc.options import LIVE, SmscOptions
 from passband.smsc.server import Smsc
 
@@ -90,7 +92,7 @@ class Control:
                 change(smsc.options, msgspec.json.decode(body, type=dict[str, Any]))
                 smsc.wake()
                 return "200 OK", {name: getattr(smsc.options, name) for name in sorted(LIVE)}
-        except (msgspec.MsgspecError, ValueError) as error:
+        except (msgspec.MsgspecError, ValueError, UnencodableText, UnwritablePdu) as error:
             return "400 Bad Request", {"error": str(error)}
         return "404 Not Found", {"error": f"{method} {path} is not known"}
 

@@ -61,6 +61,30 @@ class SmscOptions:
     hang: bool = False
     """Read, and answer nothing any more."""
 
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be: ValueError."""
+        for name, (low, high) in _BOUNDS.items():
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise ValueError(f"{name} must be from {low} to {high}")
+        if self.rate == 0:
+            raise ValueError("rate must be more than 0; null sets no limit")
+        for status, ratio in self.errors.items():
+            if not 1 <= status <= 0xFFFFFFFF or not 0 <= ratio <= 1:
+                raise ValueError("errors must be statuses from 1 to 0xFFFFFFFF, each with a ratio from 0 to 1")
+
+
+_BOUNDS: Mapping[str, tuple[float, float]] = {
+    "port": (0, 65535),
+    "receipt_delay": (0, 86_400),
+    "receipt_window": (1, 1_000_000),
+    "rate": (0, 1_000_000),
+    "drop_responses": (0, 1),
+    "response_delay": (0, 86_400),
+    "refuse_bind": (0, 0xFFFFFFFF),
+    "disconnect_after": (1, 1_000_000_000),
+}
+
 
 LIVE = frozenset(
     {
