@@ -1,6 +1,7 @@
 """A connection by itself: what happens where no peer can be made to do it at will."""
 
 import asyncio
+import socket
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,13 +17,14 @@ from passband.testing import FakeClock
 class Transport(asyncio.Transport):
     """Keeps what is written."""
 
-    def __init__(self) -> None:
+    def __init__(self, link: socket.socket | None = None) -> None:
         super().__init__()
+        self._link = link
         self.written = b""
         self.ended = ""
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return default
+        return self._link if name == "socket" else default
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += bytes(data)
@@ -58,6 +60,12 @@ def connection(clock: FakeClock) -> Connection:
     made.connection_made(Transport())
     made.data_received(BindTransceiverResp(1, 0, "SMSC").encode())
     return made
+
+
+def test_the_machine_too_asks_whether_the_peer_lives(clock: FakeClock) -> None:
+    with socket.socket() as link:
+        Connection(settings(1), BindTransceiver(), Nobody(), clock, "peer").connection_made(Transport(link))
+        assert link.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
 
 def test_a_peer_that_does_not_read_is_given_up_after_thirty_seconds(connection: Connection, clock: FakeClock) -> None:

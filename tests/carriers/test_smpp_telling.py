@@ -155,3 +155,93 @@ async def test_the_time_between_connections_is_kept_by_all_binds_together(
                 await asyncio.sleep(0.005)
                 at += [clock.now() - began] * (smsc.counters["binds"] - len(at))
     assert [round(later - earlier) >= 28 for earlier, later in itertools.pairwise(at)] == [True] * 3
+
+
+class WatchedClock(FakeClock):
+    """Knows until when somebody rests."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.until: float | None = None
+
+    async def rest(self, wake: asyncio.Event, until: float | None) -> None:
+        self.until = until if until is not None else self.until
+        await super().rest(wake, until)
+
+
+class Always(Random):
+    """Draws the same number for ever."""
+
+    def __init__(self, drawn: float) -> None:
+        super().__init__()
+        self._drawn = drawn
+
+    def random(self) -> float:
+        return self._drawn
+
+
+@pytest.mark.parametrize(("drawn", "factor"), [(0.0, 0.8), (0.5, 1.0), (1.0, 1.2)])
+async def test_waits_double_are_spread_and_begin_again_after_a_minute(
+    drawn: float, factor: float, collector: Collector
+) -> None:
+    clock, waits = WatchedClock(), []
+    async with running_smsc() as (smsc, port):
+        carrier = SmppCarrier(settings(port), clock, Always(drawn))
+        async with running(carrier, collector), asyncio.timeout(10):
+            for held in (0.0, 0.0, 0.0, 61.0, 0.0):
+                while carrier.links()[0].state != "BOUND_TRX":
+                    await asyncio.sleep(0.001)
+                clock.advance(held)
+                smsc.disconnect()
+                while carrier.links()[0].state != "CLOSED":
+                    await asyncio.sleep(0.001)
+                assert clock.until is not None
+                waits.append(clock.until - clock.now())
+                clock.advance(waits[-1])
+    assert waits == pytest.approx([factor * nominal for nominal in (1, 2, 4, 1, 2)])
+
+
+async def test_refused_binds_wait_longer_each_time_until_one_succeeds(collector: Collector) -> None:
+    clock, waits = WatchedClock(), []
+    async with running_smsc(refuse_bind=0x0E) as (smsc, port):
+        carrier = SmppCarrier(settings(port), clock, Always(1.0))
+
+        async def closed(refusals: int) -> float:
+            while smsc.counters["bind_refusals"] < refusals or carrier.links()[0].state != "CLOSED":
+                await asyncio.sleep(0.001)
+            assert clock.until is not None
+            return clock.until - clock.now()
+
+        async with running(carrier, collector), asyncio.timeout(10):
+            for refusals in (1, 2, 3):
+                waits.append(await closed(refusals))
+                smsc.options.refuse_bind = 0 if refusals == 3 else 0x0E
+                clock.advance(waits[-1])
+            while carrier.links()[0].state != "BOUND_TRX":
+                await asyncio.sleep(0.001)
+            smsc.options.refuse_bind = 0x0E
+            smsc.disconnect()
+            clock.advance(await closed(3))
+            waits.append(await closed(4))
+    assert waits == pytest.approx([1.2 * nominal for nominal in (30, 60, 120, 30)])
+
+
+async def test_a_refused_bind_that_is_left_and_taken_again_waits_all_the_same(
+    collector: Collector, clock: FakeClock
+) -> None:
+    async with running_smsc(refuse_bind=0x0E) as (smsc, port):
+        carrier = SmppCarrier(settings(port), clock, Always(0.0))
+        async with running(carrier, collector):
+            await told(carrier)
+            carrier.hold(frozenset())
+            async with asyncio.timeout(10):
+                while carrier.used:
+                    await asyncio.sleep(0.001)
+            carrier.hold(frozenset({0}))
+            clock.advance(29.0)
+            await asyncio.sleep(0.05)
+            assert carrier.links()[0].connections == 1
+            clock.advance(1.0)
+            async with asyncio.timeout(10):
+                while smsc.counters["bind_refusals"] < 2:
+                    await asyncio.sleep(0.001)

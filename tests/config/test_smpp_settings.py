@@ -92,3 +92,11 @@ def test_what_no_look_up_takes_is_no_host(host: str, tmp_path: Path) -> None:
         "carriers[0].host",
         "carriers[0].other_hosts[0]",
     ]
+
+
+@pytest.mark.parametrize("setting", ["tls_ca_file", "tls_server_name"])
+def test_what_speaks_of_certificates_needs_tls(setting: str, tmp_path: Path) -> None:
+    (tmp_path / "authority.pem").touch()
+    with pytest.raises(ConfigurationError) as found:
+        profile(tmp_path, f'{setting} = "authority.pem"')
+    assert found.value.faults == (f"carriers[0].{setting}: needs tls = true; without it nothing is encrypted",)

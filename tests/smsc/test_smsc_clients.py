@@ -1,9 +1,11 @@
 """The simulated SMSC and clients that are not ours: smpp34 (Rust) and smpplib (Python)."""
 
 import asyncio
+import ssl
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ import smpp34
 import smpplib.client
 import smpplib.exceptions
 import smpplib.gsm
+import trustme
 
 from passband.clock import SystemClock
 from passband.smsc import Smsc, SmscOptions
@@ -94,14 +97,16 @@ async def test_a_native_client_is_throttled_and_told_of_failures() -> None:
 class Lib:
     """smpplib's client, which blocks, in a thread of its own."""
 
-    def __init__(self, port: int, count: int, text: str) -> None:
-        self.port, self.count, self.text = port, count, text
+    def __init__(self, port: int, count: int, text: str, context: ssl.SSLContext | None = None) -> None:
+        self.port, self.count, self.text, self.context = port, count, text, context
         self.ids: list[str] = []
         self.received: list[str] = []
         self.inbound_wanted = 0
 
     def run(self) -> None:
-        client = smpplib.client.Client("127.0.0.1", self.port, timeout=5, allow_unknown_opt_params=True)
+        client = smpplib.client.Client(
+            "127.0.0.1", self.port, timeout=5, allow_unknown_opt_params=True, ssl_context=self.context
+        )
         done = threading.Event()
 
         def sent(pdu: Any, **_: Any) -> None:
@@ -145,6 +150,19 @@ async def test_a_python_client_submits_and_gets_receipts(case: str, segments: in
         assert [taken.message_id for taken in server.ledger] == lib.ids
         assert {said.split()[0].removeprefix("id:") for said in lib.received} == set(lib.ids)
         assert server.counters["acknowledged"] == segments
+
+
+async def test_a_python_client_over_tls(tmp_path: Path) -> None:
+    authority, certificate = trustme.CA(), tmp_path / "certificate.pem"
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(certificate)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False  # smpplib does not tell it
+    authority.configure_trust(context)
+    async with smsc(tls_certificate=str(certificate)) as (server, port):
+        lib = Lib(port, 3, TEXTS["long"], context)
+        await asyncio.wait_for(asyncio.to_thread(lib.run), 10)
+        assert [taken.message_id for taken in server.ledger] == lib.ids
+        assert server.counters["acknowledged"] == 3
 
 
 async def test_a_python_client_gets_messages() -> None:

@@ -77,6 +77,10 @@ def _check_smpp(path: str, carrier: SmppSettings) -> Iterator[str]:
     if not (carrier.password or "").isascii():
         yield f"{path}.password: must be ASCII"
         return
+    for name in ("tls_ca_file", "tls_server_name"):
+        if getattr(carrier, name) is not None and not carrier.tls:
+            yield f"{path}.{name}: needs tls = true; without it nothing is encrypted"
+            return
     for place, extra in _each(f"{path}.extra_tlvs", carrier.extra_tlvs):
         try:
             ExtraTlv(tag=extra.tag, kind=extra.kind, value=extra.value)
