@@ -239,6 +239,17 @@ async def test_throttling_stops_everything_and_uses_up_no_attempt(collector: Col
     assert collector.recipients()[0] == submissions[0].recipients[0]
 
 
+async def test_after_a_pause_the_segment_that_was_refused_goes_first(collector: Collector, clock: FakeClock) -> None:
+    numbers = ["+14085550142", "+14085550143", "+14085550144"]
+    async with pair(collector, clock=clock, window=2, smsc={"errors": {0x58: 1.0}}) as both:
+        await both.bound()
+        both.carrier.submit([a_submission(number) for number in numbers])
+        await both.until_clock(lambda: both.carrier.throttled_count == 2, 0.0)
+        both.smsc.options.errors = {}
+        await both.until_clock(lambda: len(collector.outcomes) == 3, 0.5)
+        assert ["+" + taken.destination for taken in both.smsc.ledger] == numbers
+
+
 async def test_a_long_pause_gives_back_what_waits(collector: Collector, clock: FakeClock) -> None:
     async with pair(collector, clock=clock, smsc={"errors": {0x14: 1.0}}) as both:
         await both.bound()
@@ -435,6 +446,16 @@ async def test_several_binds_have_a_window_each(collector: Collector) -> None:
         await both.until_smsc("submits", 6)
         assert [link.pending for link in both.carrier.links()] == [2, 2, 2]
         await collector.until(lambda: len(collector.outcomes) == 12)
+
+
+async def test_binds_take_turns_where_one_alone_could_take_all(collector: Collector) -> None:
+    async with pair(collector, binds=3) as both:
+        await both.until_smsc("binds", 3)
+        await collector.until(lambda: both.carrier.room(both.clock.now()) == 60)
+        for count in range(1, 10):
+            both.carrier.submit([a_submission()])
+            await collector.until(lambda count=count: len(collector.outcomes) == count)  # type: ignore[misc]
+        assert [link.submitted for link in both.carrier.links()] == [3, 3, 3]
 
 
 async def test_it_comes_back_when_the_carrier_unbinds(collector: Collector, clock: FakeClock) -> None:

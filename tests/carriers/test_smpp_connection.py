@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+import structlog
 
 from carriers.smpp_pair import settings
 from passband.carriers.smpp.connection import Connection, Entry
@@ -66,6 +67,8 @@ def test_the_machine_too_asks_whether_the_peer_lives(clock: FakeClock) -> None:
     with socket.socket() as link:
         Connection(settings(1), BindTransceiver(), Nobody(), clock, "peer").connection_made(Transport(link))
         assert link.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # else only a write that the machine does not take is timed
+            assert link.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
 
 
 def test_a_peer_that_does_not_read_is_given_up_after_thirty_seconds(connection: Connection, clock: FakeClock) -> None:
@@ -81,6 +84,12 @@ def test_a_peer_that_does_not_read_is_given_up_after_thirty_seconds(connection: 
     assert connection.closed.reason is CloseReason.CONNECTION_LOST
     assert isinstance(connection._transport, Transport)
     assert connection._transport.ended == "aborted"
+
+
+def test_what_cut_a_link_is_told(connection: Connection) -> None:
+    with structlog.testing.capture_logs() as lines:
+        connection.connection_lost(ConnectionResetError("reset by peer"))
+    assert [(line["event"], line["cause"]) for line in lines] == [("the bind has ended", "reset by peer")]
 
 
 def test_a_peer_that_reads_again_is_kept(connection: Connection, clock: FakeClock) -> None:

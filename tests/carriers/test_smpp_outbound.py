@@ -14,8 +14,9 @@ from passband.carriers.smpp.numbers import Numbers, platform_number
 from passband.carriers.smpp.outbound import Outbound, Sending
 from passband.carriers.smpp.pacing import SUCCESSES, Pacing
 from passband.domain.message import Recipient
-from passband.domain.report import Rejected
+from passband.domain.report import Deferred, Rejected
 from passband.smpp.codec import decode
+from passband.smpp.outcome import submit_verdict
 from passband.smpp.pdu import HEADER, SubmitSm
 
 NOW = 1_773_044_142.0
@@ -276,3 +277,17 @@ def test_every_setting_is_explained() -> None:
             and isinstance(text, ast.Expr)
         }
         assert explained == set(struct.__struct_fields__)
+
+
+@pytest.mark.parametrize(("drawn", "factor"), [(0.0, 0.8), (0.5, 1.0), (1.0, 1.2)])
+def test_a_refusal_for_now_waits_longer_each_time(drawn: float, factor: float) -> None:
+    outbound = Outbound(settings(2775), Numbers(settings(2775)), lambda: drawn)
+    waits = []
+    for attempts in range(7):
+        recipient = Recipient(a_message("+12025550187"), 0, "carrier", attempts=attempts)
+        sending = outbound.prepare(recipient, NOW)
+        assert isinstance(sending, Sending)
+        outcome = outbound.refused(sending, submit_verdict(0x64))
+        assert isinstance(outcome, Deferred)
+        waits.append(outcome.delay)
+    assert waits == pytest.approx([factor * seconds for seconds in (5, 15, 45, 120, 300, 300, 300)])

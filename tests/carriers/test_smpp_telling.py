@@ -245,3 +245,17 @@ async def test_a_refused_bind_that_is_left_and_taken_again_waits_all_the_same(
             async with asyncio.timeout(10):
                 while smsc.counters["bind_refusals"] < 2:
                     await asyncio.sleep(0.001)
+
+
+async def test_after_the_carriers_own_unbind_it_is_back_in_a_second(collector: Collector) -> None:
+    clock = WatchedClock()
+    async with running_smsc() as (smsc, port):
+        carrier = SmppCarrier(settings(port), clock, Always(0.0))
+        async with running(carrier, collector), asyncio.timeout(10):
+            while carrier.links()[0].state != "BOUND_TRX":
+                await asyncio.sleep(0.001)
+            smsc.unbind()
+            while carrier.links()[0].last_error is None:
+                await asyncio.sleep(0.001)
+            assert clock.until is not None
+            assert clock.until - clock.now() == pytest.approx(1.0)

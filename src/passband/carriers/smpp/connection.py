@@ -33,6 +33,7 @@ from passband.smpp.session_events import (
 from passband.smpp.session_states import Role
 
 MOST_LATE = 10_000
+_USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux
 
 Entry = tuple[Sending, int]  # a segment: its recipient, and which of its bodies
 
@@ -99,6 +100,9 @@ class Connection(asyncio.Protocol):
         link = transport.get_extra_info("socket")
         if link is not None:
             link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            # What a window holds is less than the machine takes: ``pause_writing`` alone would never be called.
+            if _USER_TIMEOUT is not None:
+                link.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, int(1000 * self._write_timeout))
         self.session.bind(self._bind, self._clock.now())
         self.flush()
 
@@ -111,6 +115,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.closed is None:
+            self.log = self.log.bind(cause=str(exc)) if exc is not None else self.log
             self.take(self.session.connection_lost(), self._clock.now())
 
     def pause_writing(self) -> None:
