@@ -295,6 +295,22 @@ async def test_a_late_answer_still_counts(collector: Collector, clock: FakeClock
     assert len(collector.outcomes) == 1
 
 
+async def test_a_late_refusal_does_not_fail_what_was_sent_once_more(collector: Collector, clock: FakeClock) -> None:
+    async with pair(collector, clock=clock, smsc={"drop_responses": 1.0}) as both:
+        await both.bound()
+        (peer,) = both.smsc.peers
+        both.carrier.submit([a_submission()])
+        await both.until_smsc("submits", 1)
+        clock.advance(61)
+        await both.until_smsc("submits", 2)
+        # The bind was 1, and between both submits it was asked twice whether it lives.
+        for answer in (SubmitSmResp(2, 0x0B), SubmitSmResp(5, 0, "AB")):
+            peer.session.respond(answer)
+            peer.flush()
+        await collector.until(lambda: len(collector.outcomes) == 1)
+    assert collector.refs == ["AB"]
+
+
 # ── the way in ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

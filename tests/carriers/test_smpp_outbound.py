@@ -110,6 +110,7 @@ def test_what_cannot_be_sent_is_refused(changes: Any, message: Any, code: int) -
         ("72345", {}, (3, 0, "72345")),
         ("72345", {"short_code": (6, 0)}, (6, 0, "72345")),
         ("Passband", {}, (5, 0, "Passband")),
+        ("PassbandAlerts", {}, (5, 0, "PassbandAle")),
     ],
 )
 def test_a_sender_has_the_form_that_the_carrier_wants(number: str, changes: Any, expected: Any) -> None:

@@ -7,8 +7,10 @@ import pytest
 from passband.carriers.smpp import ExtraTlv, ReceiptState, StatusOverride
 from passband.carriers.smpp import SmppSettings as Profile
 from passband.config import SmppSettings, load
+from passband.config.layers import default_text
 from passband.domain.errors import ConfigurationError
 from passband.smpp.message_id import IdRule
+from passband.smpp.outcome import DIALECTS
 
 NECESSARY = """
 [[carriers]]
@@ -100,3 +102,7 @@ def test_what_speaks_of_certificates_needs_tls(setting: str, tmp_path: Path) -> 
     with pytest.raises(ConfigurationError) as found:
         profile(tmp_path, f'{setting} = "authority.pem"')
     assert found.value.faults == (f"carriers[0].{setting}: needs tls = true; without it nothing is encrypted",)
+
+
+def test_every_dialect_is_named_where_it_is_explained() -> None:
+    assert {name for name in DIALECTS if f"`{name}`" not in default_text()} == set()
