@@ -14,7 +14,7 @@ import trustme
 
 from carriers.collector import SENDER, Collector, a_submission, running, turns
 from carriers.smpp_pair import pair, running_smsc, settings
-from passband.carriers.smpp import SmppCarrier, check
+from passband.carriers.smpp import SmppCarrier, check, reports
 from passband.carriers.smpp.reports import BATCH
 from passband.clock import SystemClock
 from passband.domain.report import Accepted, Deciding, Deferred, Rejected, Submission
@@ -329,6 +329,22 @@ async def test_nothing_is_acknowledged_before_it_is_durable_and_nothing_else_wai
         await both.until_smsc("acknowledged", 1)
     (message,) = collector.inbound
     assert (message.sender, message.to, message.text) == ("+14085550142", (SENDER,), "On my way")
+
+
+async def test_who_sends_more_than_is_held_is_told_to_send_it_again(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reports, "MOST_ARRIVALS", 2)
+    monkeypatch.setattr(server, "AGAIN_SECONDS", 0.01)
+    async with pair(collector) as both:
+        await both.bound()
+        collector.open.clear()
+        for n in range(8):
+            both.smsc.inbound("+14085550142", SENDER, f"message {n}")
+        await both.until_smsc("delivery_refused_64", 1)
+        collector.open.set()
+        await both.until_smsc("acknowledged", 8)
+    assert {message.text for message in collector.inbound} == {f"message {n}" for n in range(8)}
 
 
 async def test_what_the_store_cannot_keep_is_sent_again(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,6 +105,15 @@ def test_what_is_broken_behind_the_text_is_dropped_alone(name: str) -> None:
     assert (pdu.short_message, dict(pdu.tlvs)) == (b"Hi", {})
 
 
+def test_of_two_parameters_with_one_tag_the_first_counts() -> None:
+    octets = DeliverSm(1, tlvs={tlv.RECEIPTED_MESSAGE_ID: b"first\0"}).encode() + tlv.write(
+        {tlv.RECEIPTED_MESSAGE_ID: b"second\0"}
+    )
+    pdu = decode(len(octets).to_bytes(4, "big") + octets[4:])
+    assert isinstance(pdu, DeliverSm)
+    assert tlv.string(pdu.tlvs, tlv.RECEIPTED_MESSAGE_ID) == "first"
+
+
 def test_an_integer_tlv_without_octets_is_ignored() -> None:
     pdu = read("mal_zero_len_int_tlv")
     assert isinstance(pdu, DeliverSm)

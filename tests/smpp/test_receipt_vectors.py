@@ -104,6 +104,11 @@ def test_a_carriers_own_pattern_reads_a_text_without_labels() -> None:
     assert receipt.read(pdu) == Receipt((), "447700900456")
 
 
+def test_a_receipt_may_repeat_the_header_of_its_segment() -> None:
+    said = b"\x05\x00\x03\x01\x02\x41" + "id:7 stat:DELIVRD".encode("utf-16-be")
+    assert receipt.read(DeliverSm(esm_class=0x44, short_message=said)) == Receipt(("7",), "", "DELIVRD")
+
+
 @pytest.mark.parametrize(
     ("esm_class", "tlvs", "text", "is_receipt"),
     [

@@ -20,6 +20,7 @@ from passband.smpp.pdu import (
     DeliverSm,
     DeliverSmResp,
     EnquireLink,
+    EnquireLinkResp,
     GenericNack,
     Pdu,
     SubmitSm,
@@ -231,6 +232,15 @@ def test_two_missed_enquiries_end_the_session_without_unbind() -> None:
     assert [pdu.name for pdu in sent(pair.client)] == ["enquire_link", "enquire_link"]
     assert pair.client.handle_timer(50.0) == [Closed(CloseReason.NO_ANSWER, (2,))]
     assert pair.client.data_to_send() == b""
+
+
+def test_misses_count_only_in_a_row() -> None:
+    pair = Pair().bind()
+    for now in (30.0, 80.0):
+        assert pair.client.handle_timer(now) == []
+        assert pair.client.handle_timer(now + 10.0) == [], "the first miss since something was heard"
+        assert receive(pair.client, EnquireLinkResp(9), now=now + 15.0) == []
+    assert pair.client.bound
 
 
 def test_any_octet_is_life() -> None:
