@@ -341,8 +341,10 @@ async def test_who_sends_more_than_is_held_is_told_to_send_it_again(
         collector.open.clear()
         for n in range(8):
             both.smsc.inbound("+14085550142", SENDER, f"message {n}")
-        await both.until_smsc("delivery_refused_64", 1)
-        collector.open.set()
+        try:
+            await both.until_smsc("delivery_refused_64", 1)
+        finally:
+            collector.open.set()
         await both.until_smsc("acknowledged", 8)
     assert {message.text for message in collector.inbound} == {f"message {n}" for n in range(8)}
 
