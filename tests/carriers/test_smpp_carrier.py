@@ -14,7 +14,7 @@ import trustme
 
 from carriers.collector import SENDER, Collector, a_submission, running, turns
 from carriers.smpp_pair import pair, running_smsc, settings
-from passband.carriers.smpp import SmppCarrier, check, reports
+from passband.carriers.smpp import SmppCarrier, carrier, check, reports
 from passband.carriers.smpp.reports import BATCH
 from passband.clock import SystemClock
 from passband.domain.report import Accepted, Deciding, Deferred, Rejected, Submission
@@ -358,6 +358,23 @@ async def test_what_the_store_cannot_keep_is_sent_again(collector: Collector, mo
         await both.until_smsc("delivery_refused_64", 1)
         await both.until_smsc("acknowledged", 1)
     assert [message.text for message in collector.inbound] == ["On my way"]
+
+
+@pytest.mark.slow
+async def test_nothing_more_is_sent_while_too_many_outcomes_are_not_kept(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(carrier, "MOST_UNREPORTED", 3)
+    async with pair(collector, smsc={"receipts": False}) as both:
+        await both.bound()
+        collector.failures = 1
+        both.carrier.submit([a_submission() for _ in range(3)])
+        await both.until_smsc("accepted", 3)
+        async with asyncio.timeout(5):
+            while both.carrier.room(both.clock.now()):
+                await asyncio.sleep(0.001)
+        await collector.until(lambda: len(collector.outcomes) == 3)
+        assert both.carrier.room(both.clock.now())
 
 
 async def test_outcomes_that_the_store_cannot_keep_are_reported_again(collector: Collector, clock: FakeClock) -> None:

@@ -292,3 +292,20 @@ def test_a_refusal_for_now_waits_longer_each_time(drawn: float, factor: float) -
         assert isinstance(outcome, Deferred)
         waits.append(outcome.delay)
     assert waits == pytest.approx([factor * seconds for seconds in (5, 15, 45, 120, 300, 300, 300)])
+
+
+def test_a_segment_that_is_sent_again_says_the_same() -> None:
+    profile = settings(2775)
+    outbound = Outbound(profile, Numbers(profile), lambda: 0.5)
+    message = a_message("+12025550187", text=LONG)
+    first, again = (
+        outbound.prepare(Recipient(message, 0, "carrier", 0x2A, attempts=attempts), NOW) for attempts in (0, 2)
+    )
+    assert isinstance(first, Sending)
+    assert isinstance(again, Sending)
+    assert first.bodies == again.bodies
+
+
+def test_an_expiry_is_kept_from_a_carrier_that_does_not_take_it() -> None:
+    (pdu,) = written(message={"text": "hello", "expires_at": NOW + 3600})
+    assert pdu.validity_period == ""
