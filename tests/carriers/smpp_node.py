@@ -1,7 +1,7 @@
 """A node as far as a carrier sees it: a real SQLite store, dispatch and receive, and the SMPP carrier over TCP."""
 
 import asyncio
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -16,6 +16,7 @@ from carriers.told import ACCOUNT
 from passband.carriers import Carrier
 from passband.carriers.smpp import SmppCarrier
 from passband.clock import Clock
+from passband.counts import Counts
 from passband.domain.account import Directory
 from passband.domain.event import Callback
 from passband.domain.message import IdSource, Message, Recipient
@@ -60,13 +61,13 @@ class SmppNode:
             self.rules,
             carriers,
             clock,
-            Counter(),
+            Counts(),
             attachments=attachments,
             holds_leases=self._holds_leases if shared else lambda: True,
             reachable=self.links.reachable,
         )
         self._shared = shared
-        self._receive = Receive(self.store, clock, Counter())
+        self._receive = Receive(self.store, clock, Counts())
         self._ids = IdSource(Random(7).getrandbits)
 
     def room_for_recipients(self, recipients: Sequence[Recipient]) -> Sequence[bool]:

@@ -1,6 +1,7 @@
 """Receive: what a carrier reports is stored, with all that follows from it. Only then is the carrier answered."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
@@ -47,11 +48,13 @@ class Receive:
         await self._store.record(report, self._clock.now())
         if report.outcomes:
             self._settled(report.outcomes)
-        counts = self._counts
-        for recipient, outcome in report.outcomes:
-            code = "" if isinstance(outcome, Accepted) else str(outcome.code)
-            counts["outcomes", recipient.carrier, _NAMES[type(outcome)], code] += 1
-        for receipt in report.receipts:
-            counts["receipts", receipt.carrier, "failed" if receipt.code else "delivered"] += 1
-        for inbound in report.inbound:
-            counts["inbound", inbound.carrier, inbound.kind] += 1
+        counted = Counter([_outcome_key(recipient, outcome) for recipient, outcome in report.outcomes])
+        counted.update([("receipts", r.carrier, "failed" if r.code else "delivered") for r in report.receipts])
+        counted.update([("inbound", inbound.carrier, inbound.kind) for inbound in report.inbound])
+        for key, count in counted.items():
+            self._counts[key] += count
+
+
+def _outcome_key(recipient: Recipient, outcome: Outcome) -> tuple[str, ...]:
+    code = "" if isinstance(outcome, Accepted) else str(outcome.code)
+    return "outcomes", recipient.carrier, _NAMES[type(outcome)], code
