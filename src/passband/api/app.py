@@ -6,6 +6,7 @@ Below ``/users/{accountId}`` credentials come first, whatever the path, so that 
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -38,6 +39,24 @@ class Resource(NamedTuple):
 _account_path = re.compile(rb"(?:/api/v2)?/users/([^/]+)(?:/([^/]*))?(?:/(.*))?", re.DOTALL).fullmatch
 
 
+class Place(NamedTuple):
+    """What a path names: an account, one of its resources, and what lies below that, as sent."""
+
+    account: str
+    name: str
+    rest: str
+
+
+@lru_cache(maxsize=128)  # nearly every request is for the path at which some account creates messages
+def _place(raw_path: bytes) -> Place | None:
+    """Return what a path below ``/users`` names, None for any other."""
+    match = _account_path(raw_path)
+    if match is None:
+        return None
+    account, name, rest = match.groups()
+    return Place(_decoded(account), _decoded(name or b""), (rest or b"").decode("ascii"))
+
+
 class Api:
     """The application. It answers every request and raises for none, but for those of mounted applications."""
 
@@ -57,16 +76,16 @@ class Api:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         raw_path: bytes = scope["raw_path"]
-        match = _account_path(raw_path)
-        if match is None:
+        place = _place(raw_path)
+        if place is None:
             mounted = self._mounted(scope)
             if mounted is not None:
                 await mounted(scope, receive, send)
                 return
         try:
-            if match is None:
+            if place is None:
                 raise UnknownPath  # noqa: TRY301 - answered like every other error, below
-            await self._serve(match, scope, receive, send)
+            await self._serve(place, scope, receive, send)
         except ClientGone:
             pass
         except Exception as error:  # the top: whatever happened, this request is answered and the next one served
@@ -74,18 +93,18 @@ class Api:
             self._refused(refusal.status)
             await answer(send, *refusal)
 
-    async def _serve(self, match: re.Match[bytes], scope: Scope, receive: Receive, send: Send) -> None:
-        account_id, name, rest = match.groups()
+    async def _serve(self, place: Place, scope: Scope, receive: Receive, send: Send) -> None:
+        account_id, name, rest = place
         authorization = header(scope, b"authorization")
-        account = await self._authenticator.account(authorization, _decoded(account_id), scope["client"][0])
-        resource = self._resources.get(_decoded(name or b""))
+        account = await self._authenticator.account(authorization, account_id, scope["client"][0])
+        resource = self._resources.get(name)
         methods = None if resource is None else resource.below if rest else resource.methods
         if methods is None:
             raise UnknownPath
         handler = methods.get(scope["method"])
         if handler is None:
             raise MethodNotAllowed(scope["method"], tuple(methods))
-        await handler(account, rest.decode("ascii") if rest else "", scope, receive, send)
+        await handler(account, rest, scope, receive, send)
 
     def _mounted(self, scope: Scope) -> App | None:
         """Return the application that this path belongs to, and tell it where it is mounted."""
@@ -98,8 +117,8 @@ class Api:
 
     def body_limit(self, raw_path: bytes) -> int:
         """Return how many octets a body may have there. The listener asks when one is larger than usual."""
-        match = _account_path(raw_path)
-        resource = self._resources.get(_decoded(match[2] or b"")) if match else None
+        place = _place(raw_path)
+        resource = self._resources.get(place.name) if place else None
         return resource.body_limit if resource else MAX_BODY_OCTETS
 
 

@@ -23,6 +23,7 @@ _log = structlog.get_logger()
 # What is kept of a body that the application does not take.
 MAX_BUFFERED = 64 * 1024
 
+_LINE_END = ord("\n")
 _STATUS_LINES = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in http.HTTPStatus}
 
 
@@ -205,6 +206,8 @@ class Exchange:
         lines = [_STATUS_LINES[status], _date(int(time.time()))]
         framed = status in (204, 304)
         for name, value in headers:
+            if _LINE_END in name or _LINE_END in value:
+                raise RuntimeError("a header of the response holds a line end")
             if name == b"content-length":
                 self._left = int(value)
                 framed = True
@@ -222,13 +225,8 @@ class Exchange:
         elif self.scope["http_version"] == "1.0":
             lines.append(b"connection: keep-alive\r\n")
         lines.append(b"\r\n")
-        head = b"".join(lines)
-        if head.count(b"\n") != len(headers) + 3 + (not framed and (whole or self._chunked)) + (
-            not self.keep_alive or self.scope["http_version"] == "1.0"
-        ):
-            raise RuntimeError("a header of the response holds a line end")
         self.begun = True
-        return head
+        return b"".join(lines)
 
 
 @lru_cache(maxsize=2)
