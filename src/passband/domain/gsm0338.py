@@ -67,6 +67,10 @@ _TO_SEPTETS = (
     | {ord(character): ESC + chr(septet) for septet, character in _EXTENSION.items()}
 )
 
+# Most texts are ASCII and hold only what costs one septet: one pass over octets tells, and translates them.
+_ASCII_SEPTETS = bytes(max(_BASIC.find(chr(octet)), 0) for octet in range(256))
+_NOT_PLAIN = bytes(octet for octet in range(256) if octet > 127 or chr(octet) not in BASIC)
+
 _FROM_OCTET = _BASIC + "\ufffd" * 128
 _AFTER_ESC = {_BASIC[septet]: character for septet, character in _EXTENSION.items()} | {ESC: " ", "": " "}
 _escaped = re.compile(f"{ESC}(.?)", re.DOTALL)
@@ -78,7 +82,7 @@ class UnencodableText(PassbandError):
 
 def measure(text: str) -> int | None:
     """The septets that a text costs, or None if one of its characters is not GSM 7-bit."""
-    if _all_basic(text):
+    if _plain(text) is not None or _all_basic(text):
         return len(text)
     if _first_foreign(text):
         return None
@@ -113,6 +117,9 @@ def encode(text: str) -> bytes:
     Raises:
         UnencodableText: a character is not GSM 7-bit.
     """
+    plain = _plain(text)
+    if plain is not None:
+        return plain
     try:
         return text.translate(_TO_SEPTETS).encode("ascii")
     except UnicodeEncodeError:
@@ -158,6 +165,14 @@ def unpack(octets: bytes, count: int, fill_bits: int = 0) -> bytes:
     stream = int.from_bytes(octets, "little") >> fill_bits
     held = max(0, (8 * len(octets) - fill_bits) // 7)
     return bytes(stream >> 7 * position & 0x7F for position in range(min(count, held)))
+
+
+def _plain(text: str) -> bytes | None:
+    """Return the septets of an ASCII text each of whose characters costs one; None for any other text."""
+    if not text.isascii():
+        return None
+    octets = text.encode("ascii").translate(_ASCII_SEPTETS, _NOT_PLAIN)
+    return octets if len(octets) == len(text) else None
 
 
 def _unencodable(text: str) -> UnencodableText:
