@@ -6,6 +6,7 @@ test_sqlite_processes.py.
 
 import asyncio
 import itertools
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -170,6 +171,36 @@ async def test_an_error_in_the_middle_of_a_batch_leaves_nothing_of_the_batch(
             await node.accept(recipient)
     await node.accept(recipients[0])
     assert node.births.recipients == recipients[:1]
+
+
+async def test_a_step_that_is_cancelled_holds_the_connection_until_its_thread_is_done(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two threads in one connection at once would ruin it: it has no lock of its own."""
+    begun, may_end = threading.Event(), threading.Event()
+    truncate = SqliteStore._truncate_log
+
+    def truncates_slowly(self: SqliteStore) -> bool:
+        begun.set()
+        assert may_end.wait(10)
+        return truncate(self)
+
+    monkeypatch.setattr(SqliteStore, "_truncate_log", truncates_slowly)
+    await node.accept(a_recipient())
+    expiring = asyncio.create_task(node.store.expire(NOW + 20))
+    try:
+        assert await asyncio.to_thread(begun.wait, 10)
+        accepting = asyncio.create_task(node.accept(a_recipient()))
+        for _ in range(2):
+            expiring.cancel()
+            await asyncio.sleep(0)
+        assert not expiring.done()
+        assert not accepting.done()
+    finally:
+        may_end.set()
+    await accepting
+    with pytest.raises(asyncio.CancelledError):
+        await expiring
 
 
 async def test_a_closed_store_refuses(stores: Stores, node: Node) -> None:
