@@ -70,8 +70,8 @@ async def commit(engine: FakeEngine) -> AsyncIterator[GroupCommit]:
     await commit.close()
 
 
-def submit(commit: GroupCommit, *names: str, **fields: Any) -> list[asyncio.Task[str]]:
-    return [asyncio.create_task(commit.submit(Step(name=name, **fields))) for name in names]
+def submit(commit: GroupCommit, *names: str, **fields: Any) -> list[asyncio.Future[str]]:
+    return [commit.submit(Step(name=name, **fields)) for name in names]
 
 
 async def test_a_lone_call_is_committed_at_once(commit: GroupCommit, engine: FakeEngine) -> None:

@@ -63,10 +63,11 @@ class GroupCommit:
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="group commit")
 
-    async def submit(self, operation: Operation[R]) -> R:
-        """Return the operation's result once it is durable. Raises its error, or StoreUnavailable.
+    def submit(self, operation: Operation[R]) -> asyncio.Future[R]:
+        """Return what gets the operation's result once that is durable, or its error, or StoreUnavailable.
 
-        Raises RuntimeError once the queue has ended by an error that it does not know: nobody is to wait for ever.
+        Raises StoreUnavailable once the queue is closed, and RuntimeError once it has ended by an error that it does
+        not know: nobody is to wait for ever.
         """
         if self._closing:
             raise StoreUnavailable("the store is closed")
@@ -74,7 +75,7 @@ class GroupCommit:
             raise RuntimeError("the group commit has ended")
         self._waiting.append(operation)
         self._wake.set()
-        return await operation.future
+        return operation.future
 
     async def exclusively(self, function: Callable[[], Awaitable[R]]) -> R:
         """Run ``function`` between two commits."""
