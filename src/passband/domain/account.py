@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from passband.domain.event import SENDING, EventKind
+from passband.domain.event import SENDING, TERMINAL, EventKind
 from passband.domain.message import IN, MMS, Direction, Kind
 
 
@@ -90,7 +90,7 @@ class Account(msgspec.Struct, frozen=True):
         """Tell whether the application is told of outbound events of this kind (Callbacks, section 7)."""
         if application.requested is not None:
             return kind in application.requested
-        return kind.terminal or (kind is SENDING and message_kind is MMS and self.mms_receipts)
+        return kind in TERMINAL or (kind is SENDING and message_kind is MMS and self.mms_receipts)
 
 
 class Directory:

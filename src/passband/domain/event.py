@@ -24,7 +24,7 @@ class EventKind(enum.StrEnum):
 
     @property
     def terminal(self) -> bool:
-        return self is DELIVERED or self is FAILED
+        return self in TERMINAL
 
     @property
     def final(self) -> bool:
@@ -37,6 +37,7 @@ RECEIVED: Final = EventKind.RECEIVED
 SENDING: Final = EventKind.SENDING
 DELIVERED: Final = EventKind.DELIVERED
 FAILED: Final = EventKind.FAILED
+TERMINAL: Final = (DELIVERED, FAILED)
 
 # What a recipient can be told once. Both terminal kinds share a slot: the store's key is (account, message, recipient,
 # slot), so that a second terminal event of one recipient cannot even be stored.

@@ -11,7 +11,7 @@ from itertools import repeat
 import msgspec
 
 from passband.domain.account import Account, Application, Directory
-from passband.domain.event import FAILED, RECEIVED, Callback
+from passband.domain.event import FAILED, RECEIVED, TERMINAL, Callback
 from passband.domain.message import IN, SMS, Message, Recipient
 from passband.domain.report import Accepted, Deciding, Deferred, Inbound, Matched, Outcome, Part, Rejected
 from passband.domain.schedule import CALLBACK_WINDOW
@@ -144,7 +144,7 @@ class Rules:
         callbacks = []
         for kind in events:
             wanted = told is not None and told[0].wants(told[1], kind, message.kind)
-            if wanted or kind.terminal:
+            if wanted or kind in TERMINAL:
                 if message.text:
                     message = msgspec.structs.replace(message, text="")
                 callbacks.append(

@@ -72,4 +72,5 @@ TRANSITIONS: dict[tuple[State, Cause], Transition] = {
 
 def follow(state: State, cause: Cause) -> Transition:
     """Return what follows; for a pair that is not in the table the state stays and nothing is told."""
-    return TRANSITIONS.get((state, cause), Transition(state))
+    found = TRANSITIONS.get((state, cause))
+    return Transition(state) if found is None else found

@@ -4,7 +4,7 @@ The rules (``domain/rules.py``) decide what follows from what; here it becomes r
 2 to 3 µs a row; the commit is the caller's.
 """
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -253,18 +253,18 @@ class Steps:
 
     def _receipts(self, receipts: Sequence[Receipt], now: float) -> None:
         """Take receipts: by their first references, the common case, in two statements; the others one by one."""
-        firsts: dict[Row, deque[Receipt]] = {}
+        firsts: dict[Row, list[Receipt]] = {}
         unsure = []
         for receipt in receipts:
             if receipt.pair:
                 unsure.append(receipt)
                 continue
-            firsts.setdefault((receipt.carrier, receipt.refs[0], receipt.number), deque()).append(receipt)
+            firsts.setdefault((receipt.carrier, receipt.refs[0], receipt.number), []).append(receipt)
         settled = []
         for row in self._executemany(Q["handed_by_ref"], firsts).fetchall():
             recipient = recipient_of(row[1:])
             settled.append(recipient_key(recipient))
-            receipt = firsts[recipient.carrier, row[0], recipient.number].popleft()
+            receipt = firsts[recipient.carrier, row[0], recipient.number].pop(0)
             self._told += self._rules.on_receipt(recipient, receipt.code, now)
         self._executemany(Q["delete_handed"], settled)
         self.matches.first(receipts[0].carrier, len(settled))  # all of a report are one carrier's
