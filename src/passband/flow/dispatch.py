@@ -29,6 +29,8 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
+_Lines = dict[tuple[str, Kind, str], tuple[LineKey, bool]]  # by account, kind and sender
+
 EXPIRED = 4360
 CARRIER_REMOVED = 5111
 NO_CARRIER = 5501
@@ -118,11 +120,13 @@ class Dispatch:
 
     def take_recipients(self, recipients: Sequence[Recipient]) -> None:
         """Take over rows that this node holds; the recipients of one message follow each other."""
+        lines: _Lines = {}
         for submission in _submissions(recipients):
-            self._add(submission)
+            self._add(submission, lines)
         self.wake.set()
 
-    def _add(self, submission: Submission) -> None:
+    def _add(self, submission: Submission, lines: _Lines) -> None:
+        """Let a submission wait in its line; ``lines`` has those found so far of the batch that it belongs to."""
         first = submission.recipients[0]
         message = first.message
         waiting = self._waiting.get(first.carrier)
@@ -133,7 +137,11 @@ class Dispatch:
         size = len(submission.recipients)
         self._held[key] = self._held.get(key, 0) + size
         self._total += size
-        waiting.add(*self._line(message.account, message.kind, message.sender), submission)
+        sender = (message.account, message.kind, message.sender)
+        line = lines.get(sender)
+        if line is None:
+            line = lines[sender] = self._line(*sender)
+        waiting.add(*line, submission)
 
     def _line(self, account_id: str, kind: Kind, sender: str) -> tuple[LineKey, bool]:
         """Return the line that a submission waits in, and whether it is paced: by the account, its number, or both."""
@@ -287,7 +295,7 @@ class Dispatch:
                 carrier.submit([complete])
                 handed_over = True
             else:  # out of touch with the store, and not given up yet, maybe never: it waits here
-                self._add(submission)
+                self._add(submission, {})
         finally:
             self._attaching[carrier.name] -= submission.cost
             if not handed_over:
