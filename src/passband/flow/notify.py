@@ -8,8 +8,9 @@ at once, whatever its next try was. An endpoint that hangs or fails so costs the
 
 import asyncio
 import base64
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -135,9 +136,10 @@ class Notify:
         coming: dict[Desk, int] = {}
         verdicts = []
         total = self._total
+        # Before the commit, because only here all pass by; a transaction that fails counts them once too often.
+        for kind, count in Counter([callback.kind for callback in callbacks]).items():
+            self._counts["events", kind] += count
         for callback in callbacks:
-            # Before the commit, because only here all pass by; a transaction that fails counts them once too often.
-            self._counts["events", callback.kind] += 1
             desk = self._desk(callback.endpoint)
             more = coming.get(desk, 0)
             room = not desk.failing and len(desk.waiting) + more < MOST_OF_ENDPOINT and total < self._most_held
@@ -172,7 +174,7 @@ class Notify:
     # ── attempts ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _pump(self, desk: Desk, now: float) -> None:
-        if self._draining or not self._holds_leases():
+        if not (desk.waiting or desk.stored) or self._draining or not self._holds_leases():
             return
         failing = desk.failing
         limit = 1 if failing else self._concurrency
@@ -209,7 +211,7 @@ class Notify:
             headers=HEADERS if credentials is None else (*HEADERS, basic(credentials)),
             timeout=self._timeout,
         )
-        self.poster.post(request, lambda response: self._done(attempt, request, response))
+        self.poster.post(request, partial(self._done, attempt, request))
 
     def _done(self, attempt: Attempt, request: Request, response: Response) -> None:
         """Judge an answer: only 2xx is success; a challenge is met once, at once (Callbacks, sections 7 and 8)."""
@@ -220,13 +222,15 @@ class Notify:
         now = self._clock.now()
         desk, callback = attempt.desk, attempt.callback
         desk.in_flight -= 1
-        self._ended.set()
+        if self._draining:
+            self._ended.set()
         self._counts["attempts", _answer_class(response)] += 1
         if response.error is None and 200 <= response.status <= 299:
             self._settle(Attempted(callback, None, now, acknowledged=True))
-            if desk.failing:
-                self._recovered(desk, now)
-            desk.failures = 0
+            if desk.failures:
+                if desk.failing:
+                    self._recovered(desk, now)
+                desk.failures = 0
         else:
             self._failed(attempt, response, now)
         if self.attempted is not None:
