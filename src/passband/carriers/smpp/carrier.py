@@ -237,7 +237,7 @@ class SmppCarrier:
             _respond(connection, pdu, RX_T_APPN)
             return
         self._reader.ids_given = self._outbound.gives_ids
-        value = self._reader.read(cast(DeliverSm | DataSm | ReceiptSm, pdu))
+        value = self._reader.read(cast("DeliverSm | DataSm | ReceiptSm", pdu))  # in quotes: the union is dear to make
         if value is None:
             _respond(connection, pdu, ROK)
             return

@@ -181,13 +181,12 @@ class Connection(asyncio.Protocol):
         """Handle what a session has told."""
         owner = self._owner
         for event in events:
-            kind = type(event)
-            if kind is Answered:
-                owner.answered(self, cast(Answered, event), now)
-            elif kind is Received:
-                owner.received(self, cast(Received, event).pdu, now)
+            if isinstance(event, Answered):
+                owner.answered(self, event, now)
+            elif isinstance(event, Received):
+                owner.received(self, event.pdu, now)
             else:
-                _OTHER[kind](self, event, now)
+                _OTHER[type(event)](self, event, now)
         if self.rebind and self.session.bound:
             self.log.warning("the carrier does not take segments over this bind, binding again", status=self.rebind)
             self.session.unbind(now)
