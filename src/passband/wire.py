@@ -180,11 +180,11 @@ def _read(body: bytes) -> _Request:
 
 def _strings(request: _Request) -> int:
     """Count the strings of a request, keys and values, as they are in a body without anything else."""
-    singles = (request.sender, request.application, request.text, request.tag, request.priority, request.expiration)
-    strings = 2 * (len(singles) - singles.count(None))
+    values = msgspec.structs.astuple(request)
+    strings = 2 * (len(values) - values.count(None))
     for several in (request.to, request.media):
-        if several is not None:
-            strings += 1 + len(several) if isinstance(several, list) else 2
+        if isinstance(several, list):
+            strings += len(several) - 1
     return strings
 
 
