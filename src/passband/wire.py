@@ -44,6 +44,7 @@ def _second(at: int) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+@lru_cache(maxsize=1024)  # many events of one commit, and a message's creation in its answer and in its events
 def timestamp(at: float) -> str:
     """Return an instant as the API writes it, ``YYYY-MM-DDTHH:MM:SS.mmmZ`` (HTTP API, section 1.3)."""
     milliseconds = round(at * 1000)

@@ -14,7 +14,7 @@ def load(file: str, columns: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """
     text = (resources.files("passband.store") / "sql" / file).read_text()
     for name, names in columns.items():
-        text = text.replace(f"{{{name}}}", ", ".join(names)).replace(f"{{{name}?}}", ", ".join("?" * len(names)))
+        text = text.replace(f"{{{name}}}", ",".join(names)).replace(f"{{{name}?}}", ",".join("?" * len(names)))
     pieces = _NAME.split(text)[1:]
     return {name: body.strip() for name, _, body in zip(pieces[::3], pieces[1::3], pieces[2::3], strict=True)}
 
