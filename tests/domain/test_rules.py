@@ -205,10 +205,14 @@ def test_a_deferred_recipient_waits_or_fails(case: str) -> None:
 def test_receipts_are_told_as_such() -> None:
     rules, recipient = the_rules(), a_recipient()
     (negative,) = rules.on_receipt(recipient, 4720, NOW)
-    (missing,) = rules.on_receipt_window_over(recipient, NOW)
-    assert [(c.kind, c.code, c.receipted) for c in (negative, missing)] == [
+    codes = (0, 9999, -5630)  # none came; one was unclear; an answer is owed
+    waiting = [msgspec.structs.replace(recipient, code=code) for code in codes]
+    windows_over = [rules.on_receipt_window_over(each, NOW) for each in waiting]
+    assert [(c.kind, c.code, c.receipted) for (c,) in ((negative,), *windows_over)] == [
         (EventKind.FAILED, 4720, True),
         (EventKind.FAILED, 9902, True),
+        (EventKind.FAILED, 9999, True),
+        (EventKind.FAILED, 5630, False),
     ]
 
 

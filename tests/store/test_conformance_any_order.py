@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from passband.domain.event import Callback
 from passband.domain.message import Kind, Recipient
-from passband.domain.report import Accepted, Deferred, Outcome, Receipt, Rejected, Report
+from passband.domain.report import Accepted, Deferred, Outcome, Receipt, Rejected, Report, Unclear
 from passband.store import Attempted, Charge
 from store.nodes import DAY, HOUR, NOW, OUT, THEIRS, Engine, Node, Stores, a_recipient
 
@@ -77,11 +77,22 @@ class AnyOrder(RuleBasedStateMachine):
         self.do(self.nodes[number ^ other].outcome(recipient, outcome, self.now))
 
     @precondition(lambda self: self.refs)
-    @rule(number=node_numbers, pick=picks, segment=picks, code=st.sampled_from([0, 0, 4720]), both=st.booleans())
-    def receipt(self, number: int, pick: int, segment: int, code: int, both: bool) -> None:
+    @rule(
+        number=node_numbers,
+        pick=picks,
+        segment=picks,
+        code=st.sampled_from([0, 0, 4720]),
+        both=st.booleans(),
+        unclear=st.sampled_from([0, 0, 0, 1, 2]),
+    )
+    def receipt(self, number: int, pick: int, segment: int, code: int, both: bool, unclear: int) -> None:
+        """One receipt or two, before it one that decides nothing, or only that."""
         refs = self.refs[-1 - pick % len(self.refs)]
-        receipt = Receipt("carrier", (refs[segment % len(refs)],), THEIRS, code)
-        report = Report(receipts=[receipt] * (1 + both))
+        named = ("carrier", (refs[segment % len(refs)],), THEIRS)
+        report = Report(
+            receipts=[Receipt(*named, code)] * (1 + both) * (unclear < 2),
+            unclear=[Unclear(*named, 9999)] * (unclear > 0),
+        )
         self.do(self.nodes[number].store.record(report, self.now))
 
     @precondition(lambda self: self.known)

@@ -98,7 +98,8 @@ class Recipient(msgspec.Struct, frozen=True, gc=False):
 
     ``n`` is its place in ``message.to``, from 0. ``carrier`` names the way out. ``attempts`` counts submissions that
     were refused for now, ``code`` is the delivery error code of the last (0: none); a further one is due at ``due_at``.
-    A negative ``code`` is what a handed one fails with, its sign changed, if its carrier never answers.
+    Of a handed one it is what that fails with when its receipt window is over, if it is not 0: negative, its sign
+    changed, while its carrier owes an answer, and positive once a receipt was unclear.
     ``reference`` is the concatenation reference of its segments, the same in every attempt. ``announced`` tells that
     message-sending was stored. ``charge`` is what it adds to the queue of a limited account, in segments.
     """

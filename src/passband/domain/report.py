@@ -121,6 +121,14 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):
     pair: str = ""
 
 
+class Unclear(Receipt, frozen=True, gc=False):
+    """A carrier's word on one segment that decides nothing: it does not know, or says what nobody understands.
+
+    ``code`` is what the segment's recipient fails with if nothing better comes within the receipt window. It finds the
+    segment as a receipt does, but is not kept for one whose outcome is still to be recorded.
+    """
+
+
 class Matched(msgspec.Struct, gc=False):
     """By which of their ``refs`` a carrier's receipts found their segments.
 
@@ -222,3 +230,4 @@ class Report(msgspec.Struct, frozen=True, gc=False):
     parts: Sequence[Part] = ()
     answers: Sequence[Answer] = ()
     doubts: Sequence[Doubt] = ()
+    unclear: Sequence[Unclear] = ()

@@ -120,11 +120,9 @@ class Rules:
         return self.tell(recipient, _HANDED, cause, now, code, receipted=True)
 
     def on_receipt_window_over(self, recipient: Recipient, now: float) -> tuple[Callback, ...]:
-        """Return who is told that nothing came: no receipt, or not even the answer that was owed."""
-        code = -recipient.code if recipient.code < 0 else RECEIPT_EXPIRED
-        return self.tell(
-            recipient, State.HANDED, Cause.RECEIPT_WINDOW_OVER, now, code, receipted=code == RECEIPT_EXPIRED
-        )
+        """Return who is told that nothing came: no receipt, none that was clear, or not even the answer owed."""
+        code, receipted = recipient.code or RECEIPT_EXPIRED, recipient.code >= 0
+        return self.tell(recipient, _HANDED, Cause.RECEIPT_WINDOW_OVER, now, abs(code), receipted=receipted)
 
     def tell(
         self, recipient: Recipient, state: State, cause: Cause, now: float, code: int = 0, *, receipted: bool = False

@@ -220,9 +220,9 @@ class Store(Protocol):
         """Keep what a carrier reported, with all that follows from it by the rules.
 
         Outcomes count only while this node holds the recipient's lease. A receipt that matches nothing is kept until
-        its outcome comes, and dropped after ten minutes. An inbound message with a known ``ref`` is dropped. Parts are
-        kept until their message is complete, and join it in the same transaction; a repeat within an hour is dropped, a
-        part with a known number and other octets begins another message.
+        its outcome comes, and dropped after ten minutes; an unclear one is dropped at once. An inbound message with a
+        known ``ref`` is dropped. Parts are kept until their message is complete, and join it in the same transaction; a
+        repeat within an hour is dropped, a part with a known number and other octets begins another message.
         """
         ...
 
@@ -274,9 +274,9 @@ class Store(Protocol):
     async def expire(self, now: float) -> int:
         """Settle what waited too long; return how many rows it concerned (0: nothing is left to do).
 
-        Handed recipients whose receipts did not come (9902), free recipients past the retry window, callbacks past
-        their 24 hours, receipts that matched nothing, history older than its days. Parts whose message did not become
-        complete are joined as they are.
+        Handed recipients whose receipts did not come (9902) or were unclear, free recipients past the retry window,
+        callbacks past their 24 hours, receipts that matched nothing, history older than its days. Parts whose message
+        did not become complete are joined as they are.
         """
         ...
 

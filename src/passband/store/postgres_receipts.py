@@ -13,11 +13,12 @@ from psycopg import AsyncCursor
 
 from passband.domain.event import Callback
 from passband.domain.message import Recipient
-from passband.domain.report import PAIR, Deciding, Receipt
+from passband.domain.report import PAIR, Deciding, Inbound, Receipt, Report
 from passband.domain.rules import Rules
 from passband.store.matches import Matches
 from passband.store.postgres_arrays import Bytea, Float8, Int, Text, pack
 from passband.store.postgres_pipe import RECIPIENT_KEY, Pipe
+from passband.store.postgres_unclear import note
 from passband.store.rows import Row, early_key, mark_of, recipient_of
 
 Timed = tuple[Receipt, float]  # and when it came
@@ -43,12 +44,28 @@ class Receipts:
         self._matches = matches
         self.decided: set[Row] = set()  # keys of recipients of several segments that have come to their end
 
-    async def start(self, receipts: Sequence[Timed]) -> Callable[[], Awaitable[list[Timed]]]:
-        """Send what finds their recipients; return what does the rest, and returns those that are messages instead."""
+    async def start(
+        self, early: Sequence[Timed], reports: Sequence[tuple[Report, float]]
+    ) -> Callable[[], Awaitable[list[tuple[Inbound, float]]]] | None:
+        """Send what finds the recipients of what came early and is reported now; None if nothing is.
+
+        Return what does the rest, and returns the messages that some are instead.
+        """
+        receipts = list(early)
+        unclear = []
+        for report, now in reports:
+            if report.receipts:  # all of a report are one carrier's; those that prove otherwise are taken off again
+                self._matches.first(report.receipts[0].carrier, len(report.receipts))
+                receipts += [(receipt, now) for receipt in report.receipts]
+            if report.unclear:
+                unclear += [(receipt, now) for receipt in report.unclear]
+        if not receipts and not unclear:
+            return None
+        noted = await note(self._pipe, unclear) if unclear else None
         first, later = _apart(receipts)
         asked = await self._send(first)
 
-        async def finish() -> list[Timed]:
+        async def finish() -> list[tuple[Inbound, float]]:
             unmatched = await self._decide(first, asked) + await self._match(later)
             for receipt, _ in unmatched:
                 self._matches.first(receipt.carrier, -1)
@@ -58,7 +75,8 @@ class Receipts:
                 early = await self._match_pairs(await self._match(early))
             if early:
                 await self._keep(early)
-            return [r for r in unmatched if r[0].otherwise is not None]
+            messages = [(r.otherwise, now) for r, now in unmatched if r.otherwise is not None]
+            return messages + await noted() if noted is not None else messages
 
         return finish
 

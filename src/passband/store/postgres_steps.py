@@ -264,13 +264,9 @@ class Batch:
 
     async def _reports(self) -> Finish | None:
         reports = [(o.report, o.now) for o in self._of[op.Record]]
-        receipts = self._early + [(receipt, now) for report, now in reports for receipt in report.receipts]
         answers = [(answer, now) for report, now in reports for answer in report.answers]
         parts = [(part, now) for report, now in reports for part in report.parts]
-        for report, _ in reports:
-            if report.receipts:  # all of a report are one carrier's; those that prove otherwise are taken off again
-                self.matches.first(report.receipts[0].carrier, len(report.receipts))
-        decide = await self._receipts.start(receipts) if receipts else None
+        decide = await self._receipts.start(self._early, reports)
         self._inbound = [(message, now) for report, now in reports for message in report.inbound]
         await doubts.put(self._pipe, [(doubt, now) for report, now in reports for doubt in report.doubts])
         self._new_refs = await self._enter(self._inbound)
@@ -278,15 +274,13 @@ class Batch:
 
         async def finish() -> None:
             if decide is not None:
-                for receipt, now in await decide():
-                    assert receipt.otherwise is not None
-                    self._late.append((receipt.otherwise, now))
+                self._late += await decide()
             for answer, now in answers:
                 await self._answers_to.apply(answer, now)
             if parts:
                 await self._parts.add(parts)
 
-        return finish if receipts or answers or parts else None
+        return finish if decide is not None or answers or parts else None
 
     async def _enter(self, inbound: Sequence[Received]) -> AsyncCursor[Any] | None:
         """Send the carriers' identifiers of messages; the new ones are returned."""

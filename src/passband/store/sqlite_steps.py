@@ -19,6 +19,7 @@ from passband.domain.rules import Handed, Requeued, Rules
 from passband.domain.status import Cause, State
 from passband.store import Births, lifetimes
 from passband.store import operations as op
+from passband.store import sqlite_unclear as unclear
 from passband.store.commit import Operation
 from passband.store.matches import Matches
 from passband.store.rows import (
@@ -144,6 +145,9 @@ class Steps:
             self._outcomes(report.outcomes, o.now)
         if report.receipts:
             self._receipts(report.receipts, o.now)
+        if report.unclear:
+            for message in unclear.note(self._connection, report.unclear):
+                self._inbound(message, o.now)
         for answer in report.answers:
             self._answer(answer, o.now)
         for doubt in report.doubts:

@@ -15,10 +15,10 @@ SELECT *, 0 FROM unnest({born_recipient_arrays})
 
 -- name: hand_over
 -- The carrier has them. The text goes, unless the carrier owes an answer, which may be to come again: then the code is
--- what they fail with without one, negative. A lease that was lost changes nothing.
+-- what they fail with without one, negative. That of earlier refusals goes. A lease that was lost changes nothing.
 UPDATE recipients r SET state = 1, charge = 0, node = 0, carrier_ref = v.ref, ref_given = v.given,
   deadline_at = v.deadline_at, awaited = v.awaited, enough = 0, text = CASE v.unanswered WHEN 0 THEN '' ELSE r.text END,
-  code = CASE v.unanswered WHEN 0 THEN r.code ELSE -v.unanswered END
+  code = -v.unanswered
 FROM unnest($1::text[], $2::text[], $3::smallint[], $4::bytea[], $5::bytea[], $6::float8[], $7::smallint[], $8::int[])
   AS v (account, id, n, ref, given, deadline_at, awaited, unanswered)
 CROSS JOIN LATERAL (
@@ -132,6 +132,30 @@ SELECT place, deciding, NULL, a, i, m, {no_more} FROM parts
 UNION ALL
 SELECT NULL, NULL, awaited, {recipient} FROM counted
 ORDER BY place NULLS LAST
+
+-- name: note_unclear
+-- What handed recipients fail with when the window is over. What is noted stays; so does the answer that is owed. They are
+-- found as by match_receipts, but receipts may share references. Returned are the receipts that match.
+WITH wanted AS MATERIALIZED (
+  SELECT * FROM unnest($1::int[], $2::text[], $3::bytea[], $4::text[], $5::int[])
+    WITH ORDINALITY AS v (receipt, carrier, ref, number, code, place)
+), meant AS MATERIALIZED (
+  SELECT DISTINCT ON (w.receipt) w.receipt, w.code, found.a, found.i, found.m FROM wanted w
+  CROSS JOIN LATERAL (
+    (SELECT 0 AS way, x.account AS a, x.id AS i, x.n AS m FROM recipients x
+     WHERE x.carrier = w.carrier AND x.carrier_ref = w.ref AND x.number = w.number
+     ORDER BY x.id DESC LIMIT 1)
+    UNION ALL
+    (SELECT 1, x.account, x.id, x.n FROM segments x
+     WHERE x.carrier = w.carrier AND x.ref = w.ref AND x.number = w.number
+     ORDER BY x.id DESC LIMIT 1)) AS found
+  ORDER BY w.receipt, found.way, w.place
+), noted AS (
+  -- By key, for the reason that match_receipts has.
+  UPDATE recipients r SET code = p.code FROM meant p
+  WHERE r.account = ANY(ARRAY[p.a]) AND r.id = ANY(ARRAY[p.i]) AND r.n = ANY(ARRAY[p.m]) AND r.state = 1 AND r.code = 0
+)
+SELECT receipt FROM meant
 
 -- name: settle_handed
 DELETE FROM recipients r

@@ -6,8 +6,9 @@
 INSERT INTO recipients ({recipient}, node, high, state) VALUES ({recipient?}, ?, ?, 0)
 
 -- name: hand_over
--- The carrier has it. The text goes; a lease that was lost changes nothing.
-UPDATE recipients SET state = 1, text = '', charge = 0, node = 0, carrier_ref = ?, ref_given = ?, deadline_at = ?
+-- The carrier has it. The text goes, and the code of earlier refusals; a lease that was lost changes nothing.
+UPDATE recipients SET state = 1, text = '', code = 0, charge = 0, node = 0, carrier_ref = ?, ref_given = ?,
+  deadline_at = ?
 WHERE account = ? AND id = ? AND n = ? AND node = ? AND state = 0
 
 -- name: hand_over_unanswered
@@ -52,6 +53,10 @@ SELECT account, id, n FROM recipients WHERE carrier = ? AND carrier_ref = ? AND 
 -- name: segments_by_pair
 SELECT s.account, s.id, s.n FROM segments s JOIN recipients r USING (account, id, n)
 WHERE s.carrier = ? AND s.ref = ? AND r.number = ?
+
+-- name: note_unclear
+-- What a handed recipient fails with when the window is over. What is noted stays; so does the answer that is owed.
+UPDATE recipients SET code = ? WHERE account = ? AND id = ? AND n = ? AND state = 1 AND code = 0
 
 -- name: handed_by_answer
 -- All handed recipients known to the carrier by this reference; an answer may not name them.

@@ -26,7 +26,7 @@ CREATE TABLE recipients (
   reference      int      NOT NULL,           -- concatenation reference
   due_at         float8   NOT NULL,
   attempts       int      NOT NULL,
-  code           int      NOT NULL,           -- of the last refusal
+  code           int      NOT NULL,           -- of the last refusal; handed: of the window's end
   announced      smallint NOT NULL,           -- message-sending is stored
   charge         int      NOT NULL,           -- what it adds to its account's queue, in segments
   node           int      NOT NULL,           -- who holds the lease; 0: nobody

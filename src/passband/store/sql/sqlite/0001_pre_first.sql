@@ -21,7 +21,7 @@ CREATE TABLE recipients (
   reference      INTEGER NOT NULL,            -- concatenation reference
   due_at         REAL    NOT NULL,
   attempts       INTEGER NOT NULL,
-  code           INTEGER NOT NULL,            -- of the last refusal
+  code           INTEGER NOT NULL,            -- of the last refusal; handed: of the window's end
   announced      INTEGER NOT NULL,            -- message-sending is stored
   charge         INTEGER NOT NULL,            -- what it adds to its account's queue, in segments
   node           INTEGER NOT NULL,            -- who holds the lease; 0: nobody
