@@ -12,7 +12,14 @@ from passband.smpp import error_mapping as tables
 from passband.smpp import tlv
 from passband.smpp.err_dialects import ERR_DIALECTS
 from passband.smpp.error_mapping import Outcome, Retry, Verdict
-from passband.smpp.outcome import ReceiptPolicy, bind_verdict, bind_wait, receipt_verdict, submit_verdict
+from passband.smpp.outcome import (
+    DEFAULT_POLICY,
+    ReceiptPolicy,
+    bind_verdict,
+    bind_wait,
+    receipt_verdict,
+    submit_verdict,
+)
 from passband.smpp.receipt import Receipt
 
 ROWS = json.loads((Path(__file__).parent / "data" / "error_mapping.json").read_text())
@@ -94,12 +101,35 @@ def test_the_parameter_wins_over_the_word_unless_only_the_word_is_final(
     assert receipt_verdict(Receipt((), "", stat=stat, message_state=state)).outcome is outcome
 
 
-def test_an_intermediate_receipt_is_never_final() -> None:
-    assert receipt_verdict(Receipt((), "", stat="DELIVRD", intermediate=True))[:3] == (
-        Outcome.PENDING,
-        Retry.WAIT,
-        None,
-    )
+@pytest.mark.parametrize("policy", [ReceiptPolicy(), ReceiptPolicy(unknown_final=True)])
+@pytest.mark.parametrize("stat", ["DELIVRD", "UNDELIV", "ENROUTE", "UNKNOWN", "WHAT", None])
+def test_an_intermediate_receipt_is_never_final_not_even_at_the_deadline(
+    stat: str | None, policy: ReceiptPolicy
+) -> None:
+    verdict = receipt_verdict(Receipt((), "", stat=stat, intermediate=True), policy)
+    assert verdict[:3] == (Outcome.PENDING, Retry.WAIT, None)
+
+
+@pytest.mark.parametrize(
+    ("state", "stat", "code"),
+    [
+        (None, "UNKNOWN", 9999),
+        (None, "WHAT", 9999),
+        (7, None, 9999),
+        (77, None, 9999),
+        (7, "ENROUTE", 9999),
+        (1, "UNKNOWN", None),
+        (None, "ENROUTE", None),
+        (None, "ACCEPTD", None),
+        (None, None, None),
+    ],
+)
+@pytest.mark.parametrize("policy", [DEFAULT_POLICY, ReceiptPolicy()])
+def test_what_is_unknown_has_a_code_for_the_deadline(
+    state: int | None, stat: str | None, code: int | None, policy: ReceiptPolicy
+) -> None:
+    verdict = receipt_verdict(Receipt((), "", stat=stat, message_state=state), policy)
+    assert (verdict.outcome, verdict.code) == (Outcome.PENDING, code)
 
 
 @pytest.mark.parametrize(

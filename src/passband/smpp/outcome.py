@@ -2,8 +2,9 @@
 
 The order of precedence. Of a response: the carrier profile's own table, then ours. Of a receipt: its TLV message_state
 before the word in its text, except that a final one of the two wins over one that is not; then, if it failed, the err
-of the profile's dialect refines the code, else a network_error_code of a GSM network. A verdict says nothing about
-receipts that came before: that a final outcome is never replaced is the owner's to keep.
+of the profile's dialect refines the code, else a network_error_code of a GSM network. An intermediate one is never the
+last word, whatever it says: it has no code for the deadline either. A verdict says nothing about receipts that came
+before: that a final outcome is never replaced is the owner's to keep.
 """
 
 import re
@@ -38,6 +39,7 @@ _UNKNOWN_CODE: Final = 9999
 _AT_BIND_ONLY: Final = frozenset({0x0D, 0x0E, 0x0F})
 _BAD_SYSTEM_TYPE: Final = 0x53
 
+_NOTHING_SAID: Final = Verdict(Outcome.PENDING, Retry.WAIT, None, "nothing")
 _NO_STATUSES: Final[Mapping[int, Verdict]] = MappingProxyType({})
 _NO_WORDS: Final[Mapping[str, Verdict]] = MappingProxyType({})
 
@@ -106,18 +108,18 @@ def bind_wait(command_status: int, refusals: int) -> float:
 
 
 def receipt_verdict(receipt: Receipt, policy: ReceiptPolicy = DEFAULT_POLICY) -> Verdict:
-    """What a receipt means: delivered, failed with a code, or pending, where the code is for the deadline."""
-    if receipt.message_state is None and policy is DEFAULT_POLICY and not receipt.intermediate:
-        verdict = _verdict_of_word(receipt.stat or "", UNKNOWN_STATE)
+    """What a receipt means: delivered, failed with a code, or pending, where a code is for the deadline."""
+    if receipt.stat and receipt.message_state is None and policy is DEFAULT_POLICY and not receipt.intermediate:
+        verdict = _verdict_of_word(receipt.stat, UNKNOWN_STATE)
         # The word alone, and nothing can refine it: nearly every receipt.
         if verdict.outcome is not Outcome.FAILED:
             return verdict
     state = None if receipt.message_state is None else _state_verdict(receipt.message_state, policy)
     word = None if receipt.stat is None else _word_verdict(receipt.stat, policy)
-    verdict = state or word or UNKNOWN_STATE
+    verdict = state or word or _NOTHING_SAID
     if verdict.outcome is Outcome.PENDING and word is not None and word.outcome is not Outcome.PENDING:
         verdict = word
-    if receipt.intermediate and verdict.outcome is not Outcome.PENDING:
+    if receipt.intermediate:
         return Verdict(Outcome.PENDING, Retry.WAIT, None, verdict.name)
     if verdict.outcome is Outcome.FAILED:
         return _refined(verdict, receipt, policy)

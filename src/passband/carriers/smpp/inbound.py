@@ -13,7 +13,7 @@ import structlog
 
 from passband.carriers.smpp.numbers import own_number, pair_ref, platform_number, reference_ref
 from passband.carriers.smpp.settings import SmppSettings
-from passband.domain.report import Inbound, Matched, Part, Receipt
+from passband.domain.report import Inbound, Matched, Part, Receipt, Unclear
 from passband.smpp import receipt, text, tlv, udh
 from passband.smpp.error_mapping import RECEIPT_STATES, Outcome, Verdict
 from passband.smpp.message_id import Reading, SteadyReading, keys, reading_of
@@ -52,15 +52,17 @@ class Reader:
         self.unreadable_receipts = 0
 
     def read(self, pdu: DeliverSm | DataSm | ReceiptSm) -> Arrival | None:
-        """Return what a PDU says; None if it is not to be stored: a receipt that is not final, or names nothing."""
+        """Return what a PDU says; None if it is not to be stored: a receipt that says nothing about the end."""
         if isinstance(pdu, ReceiptSm):
             return self._usual(pdu)
         said = receipt.read(pdu, self._pattern)
         if said is None:
             return self._message(pdu)
-        code = _code(self._judge.verdict(said))
+        verdict = self._judge.verdict(said)
+        code = _code(verdict)
         if code is None:
             return self._not_final(pdu, said)
+        kind = Unclear if code and verdict.outcome is _PENDING else Receipt
         number = platform_number(pdu.source_addr_ton, said.source)
         ours = own_number(pdu.dest_addr_ton, pdu.destination_addr, self._is_ours)
         refs: tuple[str, ...] = ()
@@ -76,13 +78,15 @@ class Reader:
                 log.warning(NAMELESS, carrier=self._name, pdu=str(pdu))
         pair = "" if named else pair_ref(ours, number)
         if said.certain:
-            return Receipt(self._name, refs, number, code, pair=pair)
+            return kind(self._name, refs, number, code, pair=pair)
+        if kind is Unclear and said.stat in self._words:
+            return kind(self._name, refs, number, code)
         # Only its words speak for a receipt: if it matches nothing, a person typed it.
         message = self._message(pdu)
-        return Receipt(self._name, refs, number, code, message) if isinstance(message, Inbound) else message
+        return kind(self._name, refs, number, code, message) if isinstance(message, Inbound) else message
 
     def _not_final(self, pdu: DeliverSm | DataSm, said: receipt.Receipt) -> Inbound | Part | None:
-        """A receipt that is not a segment's last word, or a person's words that only begin like one."""
+        """A receipt that says nothing about a segment's end, or a person's words that only begin like one."""
         if not said.certain and said.stat not in self._words:
             return self._message(pdu)
         if said.stat is None and said.message_state is None:
@@ -92,14 +96,16 @@ class Reader:
 
     def _usual(self, pdu: ReceiptSm) -> Receipt | None:
         """A receipt in the usual form, which nearly all are."""
-        code = _code(self._judge.usual(pdu))
+        verdict = self._judge.usual(pdu)
+        code = _code(verdict)
         if code is None:
             return None
+        kind = Unclear if code and verdict.outcome is _PENDING else Receipt
         number = platform_number(pdu.source_addr_ton, pdu.source_addr)
         if self.ids_given:
-            return Receipt(self._name, keys(pdu.id, self._rule), number, code)
+            return kind(self._name, keys(pdu.id, self._rule), number, code)
         ours = own_number(pdu.dest_addr_ton, pdu.destination_addr, self._is_ours)
-        return Receipt(self._name, keys(pdu.id, self._rule), number, code, pair=pair_ref(ours, number))
+        return kind(self._name, keys(pdu.id, self._rule), number, code, pair=pair_ref(ours, number))
 
     def _message(self, pdu: DeliverSm | DataSm) -> Inbound | Part:
         header, octets = udh.split(pdu)
@@ -159,14 +165,14 @@ class Reader:
         return Inbound(carrier=self._name, sender=first.sender, to=(first.to,), text=said, segment_count=len(parts))
 
 
-_DELIVERED = Outcome.DELIVERED  # see ``domain.message`` for why
+_DELIVERED, _PENDING = Outcome.DELIVERED, Outcome.PENDING  # see ``domain.message`` for why
 
 
 def _code(verdict: Verdict) -> int | None:
-    """Return 0 for delivered, the delivery error code of a failure, None for what is not the last word."""
+    """Return 0 for delivered, the delivery error code of a failure, and of what is pending the one for the deadline."""
     if verdict.outcome is _DELIVERED:
         return 0
-    return verdict.code or UNRECOGNISED if verdict.outcome is Outcome.FAILED else None
+    return verdict.code or UNRECOGNISED if verdict.outcome is Outcome.FAILED else verdict.code
 
 
 def digest_of(pdu: DeliverSm | DataSm) -> str:

@@ -16,7 +16,7 @@ from passband.carriers.smpp.inbound import Arrival
 from passband.clock import Clock
 from passband.domain.errors import StoreUnavailable
 from passband.domain.message import Recipient
-from passband.domain.report import Doubt, Inbound, Outcome, Part, Receipt, Report
+from passband.domain.report import Doubt, Inbound, Outcome, Part, Receipt, Report, Unclear
 from passband.smpp.pdu import Pdu
 
 log = structlog.get_logger()
@@ -115,6 +115,7 @@ class Reports:
     ) -> None:
         assert self._report is not None
         receipts: list[Receipt] = []
+        unclear: list[Unclear] = []
         inbound: list[Inbound] = []
         parts: list[Part] = []
         for _, _, value, _ in arrivals:
@@ -122,12 +123,14 @@ class Reports:
                 receipts.append(value)
             elif type(value) is Inbound:
                 inbound.append(value)
+            elif type(value) is Unclear:
+                unclear.append(value)
             else:
                 assert isinstance(value, Part)
                 parts.append(value)
         kept = True
         try:
-            await self._report(Report(outcomes, receipts, inbound, parts, doubts=doubts))
+            await self._report(Report(outcomes, receipts, inbound, parts, doubts=doubts, unclear=unclear))
         except StoreUnavailable as error:
             kept = False
             log.warning("a carrier's report waits for the store", carrier=self._name, cause=str(error))

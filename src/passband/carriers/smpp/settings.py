@@ -178,11 +178,11 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True):
     delivered_on: Literal["receipt", "submit"] = "receipt"
     """``submit`` for a carrier that sends no receipts: a message is delivered when the carrier takes it."""
     receipt_window: float = 7200.0
-    """How long receipts are awaited; then the message fails with 9902."""
+    """How long receipts are awaited; then the message fails with 9902, or with 9999 where one said UNKNOWN."""
     acceptd_final: bool = False
     """ACCEPTD is this carrier's last word, and means delivered."""
     unknown_final: bool = False
-    """UNKNOWN is this carrier's last word, and means failed."""
+    """UNKNOWN is this carrier's last word, and means failed; else 9999 waits until the receipt window is over."""
     expired_code: int = 4794
     """The delivery error code of EXPIRED."""
     receipt_pattern: str | None = None
