@@ -213,6 +213,27 @@ class Listen(Command):
         return self
 
 
+class Smsc(Command):
+    """``passband smsc`` on a free port, with its control endpoint, once it can be bound to."""
+
+    def __init__(self, *arguments: str) -> None:
+        super().__init__("smsc", "--port", "0", "--control", "0", *arguments)
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        try:
+            found = self.line(r"SMPP on (\S+), control on (http://\S+)")
+        except BaseException:
+            self.__exit__()
+            raise
+        self.address, self.control = found[1], found[2]
+        return self
+
+    @property
+    def port(self) -> int:
+        return int(self.address.rpartition(":")[2])
+
+
 @contextlib.contextmanager
 def reserved_port() -> Iterator[int]:
     """Give a port that nobody else is given meanwhile, and that a process can listen on.

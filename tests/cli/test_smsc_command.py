@@ -6,34 +6,16 @@ import socket
 import ssl
 import time
 from pathlib import Path
-from typing import Self
 
 import pytest
 import trustme
 
-from cli.processes import OURS, SECONDS, THEIRS, Command, Dev, Listen, ask, configuration, reserved_port, run
+from cli.processes import OURS, SECONDS, THEIRS, Dev, Listen, Smsc, ask, configuration, reserved_port, run
 from passband.smpp.pdu import EnquireLink, EnquireLinkResp
 
 pytestmark = pytest.mark.slow
 
 FAILING = "+19195554720"  # invalid-destination-address, by its last four digits
-
-
-class Smsc(Command):
-    """``passband smsc`` on a free port, with its control endpoint, once it can be bound to."""
-
-    def __init__(self, *arguments: str) -> None:
-        super().__init__("smsc", "--port", "0", "--control", "0", *arguments)
-
-    def __enter__(self) -> Self:
-        super().__enter__()
-        try:
-            found = self.line(r"SMPP on (\S+), control on (http://\S+)")
-        except BaseException:
-            self.__exit__()
-            raise
-        self.address, self.control = found[1], found[2]
-        return self
 
 
 def smpp(smsc: Smsc, system_id: str = "passband", password: str = "") -> list[str]:

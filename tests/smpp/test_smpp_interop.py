@@ -1,283 +1,190 @@
-"""Passband's carrier against SMSCs that are not ours: smpp34 (Rust) and the npm package smpp (JavaScript)."""
+"""The platform against SMSCs that are not ours: smpp34's server (Rust) and the npm package smpp (JavaScript).
 
-import asyncio
+Both ends are real processes. An SMSC is a program that tells in lines of JSON what its library hears.
+"""
+
+import base64
 import json
-import os
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
-import smpp34
 import trustme
 
-from carriers.collector import SENDER, Collector, a_submission
+import real_parts
 from carriers.smpp_pair import settings
+from cli.processes import APPLICATION, OURS, THEIRS, Command, Serve, ask, configuration
 from passband.carriers.smpp import SmppCarrier
-from passband.clock import Clock, SystemClock
-from passband.domain.report import Accepted
-from passband.testing import FakeClock
+from passband.clock import SystemClock
 from ports import free_port
+from sdk.endpoint import Endpoint
 
-HERE = Path(__file__).parent / "node"
-TEXTS = {"gsm": "Hello @ 5€ [ok] _$", "ucs2": "Ваш стол готов", "long": "Your table is ready. " * 20}
-SEGMENTS = {"gsm": 1, "ucs2": 1, "long": 3}
+pytestmark = pytest.mark.slow
 
-
-@pytest.fixture
-def collector() -> Collector:
-    return Collector()
-
-
-@asynccontextmanager
-async def running(
-    collector: Collector, port: int, clock: Clock | None = None, **changes: Any
-) -> AsyncIterator[SmppCarrier]:
-    clock = clock or SystemClock()
-    carrier = SmppCarrier(settings(port, **changes), clock, Random(1))
-    task = asyncio.create_task(carrier.run(collector, collector.wake))
-    try:
-        yield carrier
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-
-async def bound(carrier: SmppCarrier, collector: Collector) -> None:
-    await collector.until(lambda: carrier.room(SystemClock().now()) > 0)
+HERE = Path(__file__).parent
+PASSWORD = "s3cret08"  # which the npm SMSC wants
+AUTHORIZATION = {"Authorization": "Basic " + base64.b64encode(b"demo:demo").decode()}
+TEXTS = {
+    # text: how many segments, and their data_coding
+    "Hello @ 5€ [ok] _$": (1, 0),
+    "Ваш стол готов": (1, 8),
+    "Your table is ready. " * 20: (3, 0),
+    "Ваш стол готов. " * 10: (3, 8),
+}
+_CARRIER = """[[carriers]]
+name = "theirs"
+type = "smpp"
+host = "127.0.0.1"
+port = {port}
+system_id = "passband"
+password = "{password}"
+tls = true
+tls_ca_file = "{authority}"
+rate = 0
+"""
 
 
-# ── smpp34 ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+class Smsc(Command):
+    """One of these programs, once it listens; all speak TLS with the same certificate."""
 
+    def __init__(self, certificate: Path, program: str, *arguments: str, **environment: str) -> None:
+        super().__init__(*arguments, program=(program,), **environment)
+        self.certificate = certificate
 
-class NativeSmsc:
-    """smpp34's server: takes everything and sends a receipt for it."""
+    @property
+    def authority(self) -> Path:
+        return self.certificate.with_name("authority.pem")
 
-    def __init__(self) -> None:
-        self.submits: list[Any] = []
-        self.esme: Any = None
-        self.throttle = 0
-        self.unbound = asyncio.Event()
+    @property
+    def port(self) -> int:
+        return int(self.line(r'"event": ?"listening", ?"port": ?(\d+)')[1])
 
-    async def run(self, server: Any) -> None:
-        ids = 0
-        while True:
-            event = await server.next()
-            if isinstance(event, smpp34.Esme):
-                self.esme = event
-            elif isinstance(event, smpp34.Unbound):
-                self.unbound.set()
-            elif self.throttle:
-                self.throttle -= 1
-                event.reject(0x58)
-            else:
-                ids += 1
-                self.submits.append(event)
-                event.accept(f"{ids:08X}")
-                said = (
-                    f"id:{ids:08x} sub:001 dlvrd:001 submit date:2603140159 done date:2603140200 stat:DELIVRD err:000"
-                )
-                await self.esme.deliver_sm(
-                    event.source_addr,
-                    said.encode(),
-                    source_addr=event.destination_addr,
-                    source_addr_ton=1,
-                    source_addr_npi=1,
-                    dest_addr_ton=1,
-                    dest_addr_npi=1,
-                    esm_class=4,
-                )
+    def wait_for(self, event: str, count: int = 1) -> None:
+        """Return once this has happened so often."""
+        self.line(f'"event": ?"{event}"', count)
 
+    def tell(self, **command: Any) -> None:
+        self.write(json.dumps(command))
 
-@asynccontextmanager
-async def native() -> AsyncIterator[tuple[NativeSmsc, int]]:
-    port = free_port()
-    server = smpp34.Server("127.0.0.1", port, system_id="native")
-    await server.start()
-    smsc = NativeSmsc()
-    task = asyncio.create_task(smsc.run(server))
-    try:
-        yield smsc, port
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-        await server.stop()
-
-
-@pytest.mark.parametrize("case", TEXTS)
-async def test_the_native_server_takes_texts_and_its_receipts_arrive(case: str, collector: Collector) -> None:
-    async with native() as (smsc, port), running(collector, port) as carrier:
-        await bound(carrier, collector)
-        carrier.submit([a_submission(text=TEXTS[case], segments=SEGMENTS[case])])
-        await collector.until(lambda: len(collector.receipts) == SEGMENTS[case] and len(collector.outcomes) == 1)
-    # It hands them over in no particular order; the header begins with its place in the message.
-    contents = sorted(event.short_message for event in smsc.submits)
-    octets = b"".join(content[6 if case == "long" else 0 :] for content in contents)
-    expected = {"gsm": bytes.fromhex("48656C6C6F200020351B65201B3C6F6B1B3E201102"), "long": TEXTS["long"].encode()}
-    assert octets == expected.get(case, TEXTS[case].encode("utf-16-be"))
-    assert {event.data_coding for event in smsc.submits} == ({8} if case == "ucs2" else {0})
-    assert {event.esm_class for event in smsc.submits} == ({0x40} if case == "long" else {0})
-    assert {receipt.refs[0] for receipt in collector.receipts} == set(collector.refs)
-
-
-async def test_the_native_server_delivers_messages_and_sees_us_unbind(collector: Collector) -> None:
-    async with native() as (smsc, port):
-        async with running(collector, port) as carrier:
-            await bound(carrier, collector)
-            while smsc.esme is None:
-                await asyncio.sleep(0.001)
-            answer = await smsc.esme.deliver_sm(SENDER[1:], b"On my way", source_addr="14085550142", source_addr_ton=1)
-            assert answer.is_success
-        async with asyncio.timeout(30):
-            await smsc.unbound.wait()
-    # Its addresses have no type of number: ours is known by its length.
-    assert [(m.sender, m.to, m.text) for m in collector.inbound] == [("+14085550142", (SENDER,), "On my way")]
-
-
-async def test_the_native_server_throttles(collector: Collector) -> None:
-    clock = FakeClock()
-    async with native() as (smsc, port), running(collector, port, clock) as carrier:
-        await bound(carrier, collector)
-        smsc.throttle = 1
-        carrier.submit([a_submission()])
-        async with asyncio.timeout(30):
-            while not collector.outcomes:
-                await asyncio.sleep(0.005)
-                clock.advance(0.5)
-    assert isinstance(collector.outcomes[0][1], Accepted)
-    assert carrier.throttled_count == 1
-
-
-# ── the npm package smpp ─────────────────────────────────────────────────────────────────────────────────────────────
+    def submits(self) -> list[dict[str, Any]]:
+        """Every segment, as the other library understood it; smpp34 hands them over in no particular order."""
+        events = [json.loads(line) for line in self.lines]
+        return sorted((event for event in events if event["event"] == "submit"), key=lambda submit: str(submit["udh"]))
 
 
 @pytest.fixture(scope="session")
 def node_module(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package, installed by npm; without npm the tests are skipped, but not where CI asks for them."""
-    required = os.environ.get("CI") == "true"
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        if required:
-            pytest.fail("node and npm are needed to prove that the npm package smpp understands us")
-        pytest.skip("NOT PROVEN against the npm package smpp: no node, or no npm")
+    """The package, installed by npm."""
+    real_parts.command("node")
     folder = tmp_path_factory.mktemp("node")
-    shutil.copy(HERE / "package.json", folder)
-    command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
-    if done.returncode:
-        (pytest.fail if required else pytest.skip)(f"NOT PROVEN against the npm package smpp: {done.stderr[-300:]}")
+    shutil.copy(HERE / "node" / "package.json", folder)
+    install = [real_parts.command("npm"), "install", "--no-audit", "--no-fund", "--ignore-scripts"]
+    if subprocess.run(install, cwd=folder, capture_output=True, timeout=120, check=False).returncode:
+        real_parts.missing("the npm package smpp")
     return folder / "node_modules" / "smpp"
 
 
-class NodeSmsc:
-    """The process of node/smsc.js."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-        self.events: list[dict[str, Any]] = []
-
-    async def until(self, true: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """Return the next event that is so."""
-        assert self._process.stdout is not None
-        async with asyncio.timeout(30):
-            while True:
-                line = await self._process.stdout.readline()
-                assert line, "the SMSC has ended"
-                self.events.append(json.loads(line))
-                if true(self.events[-1]):
-                    return self.events[-1]
-
-    def tell(self, **command: Any) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(command).encode() + b"\n")
-
-    def submits(self) -> list[dict[str, Any]]:
-        return [event for event in self.events if event["event"] == "submit"]
-
-
-@asynccontextmanager
-async def node_smsc(module: Path, certificate: Path | None = None) -> AsyncIterator[tuple[NodeSmsc, int]]:
-    environment = {**os.environ, "SMPP_MODULE": str(module), "SMPP_TLS": str(certificate or "")}
-    process = await asyncio.create_subprocess_exec(
-        "node",
-        str(HERE / "smsc.js"),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        env=environment,
-    )
-    smsc = NodeSmsc(process)
-    try:
-        port = (await smsc.until(lambda event: event["event"] == "listening"))["port"]
-        yield smsc, port
-    finally:
-        process.terminate()
-        await process.communicate()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("case", TEXTS)
-async def test_the_npm_package_reads_our_texts_and_its_receipts_arrive(
-    case: str, collector: Collector, node_module: Path
-) -> None:
-    async with node_smsc(node_module) as (smsc, port), running(collector, port) as carrier:
-        await bound(carrier, collector)
-        carrier.submit([a_submission(text=TEXTS[case], segments=SEGMENTS[case])])
-        for _ in range(SEGMENTS[case]):
-            answered = await smsc.until(lambda event: event["event"] == "acknowledged")
-            assert answered["status"] == 0
-        await collector.until(lambda: len(collector.receipts) == SEGMENTS[case] and len(collector.outcomes) == 1)
-        assert "".join(submit["text"] for submit in smsc.submits()) == TEXTS[case]
-        assert {(submit["from"], submit["to"]) for submit in smsc.submits()} == {(SENDER[1:], "14085550142")}
-    assert {receipt.refs[0] for receipt in collector.receipts} == set(collector.refs)
-
-
-@pytest.mark.slow
-async def test_the_npm_package_delivers_messages_throttles_and_unbinds(collector: Collector, node_module: Path) -> None:
-    clock = FakeClock()
-    async with node_smsc(node_module) as (smsc, port):
-        async with running(collector, port, clock) as carrier:
-            await bound(carrier, collector)
-            smsc.tell(**{"from": "14085550142", "to": SENDER[1:], "text": "Привет ☕", "coding": 8})
-            assert (await smsc.until(lambda event: event["event"] == "acknowledged"))["status"] == 0
-            smsc.tell(throttle=1)
-            carrier.submit([a_submission()])
-            async with asyncio.timeout(30):
-                while not collector.outcomes:
-                    await asyncio.sleep(0.005)
-                    clock.advance(0.5)
-            smsc.tell(unbind=True)
-            async with asyncio.timeout(30):
-                while carrier.links()[0].connections < 2:
-                    await asyncio.sleep(0.005)
-                    clock.advance(0.5)
-            await smsc.until(lambda event: event["event"] == "bound")
-        await smsc.until(lambda event: event["event"] == "unbound")
-    assert [(m.sender, m.to, m.text) for m in collector.inbound] == [("+14085550142", (SENDER,), "Привет ☕")]
-    assert isinstance(collector.outcomes[0][1], Accepted)
-
-
-@pytest.mark.slow
-async def test_the_npm_package_over_tls(tmp_path: Path, collector: Collector, node_module: Path) -> None:
-    authority, certificate, known = trustme.CA(), tmp_path / "certificate.pem", tmp_path / "authority.pem"
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate with its key, and its authority beside it."""
+    authority, certificate = trustme.CA(), tmp_path / "certificate.pem"
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(certificate)
-    authority.cert_pem.write_to_path(known)
-    async with node_smsc(node_module, certificate) as (_, port):
-        async with running(collector, port, tls=True, tls_ca_file=str(known)) as carrier:
-            await bound(carrier, collector)
-            carrier.submit([a_submission()])
-            await collector.until(lambda: len(collector.receipts) == 1)
-            assert await carrier.check() == []
-        stranger = SmppCarrier(settings(port, tls=True), SystemClock(), Random(1))
-        (fault,) = await stranger.check()
-        assert "CERTIFICATE_VERIFY_FAILED" in fault
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    return certificate
 
 
-@pytest.mark.slow
-async def test_the_npm_package_refuses_a_wrong_password(node_module: Path) -> None:
-    async with node_smsc(node_module) as (_, port):
-        (fault,) = await SmppCarrier(settings(port, password="wrong"), SystemClock(), Random(1)).check()
+@pytest.fixture
+def native_smsc(certificate: Path) -> Iterator[Smsc]:
+    program = str(HERE / "native_smsc.py")
+    with Smsc(certificate, sys.executable, program, str(free_port()), str(certificate)) as smsc:
+        yield smsc
+
+
+@pytest.fixture
+def npm_smsc(certificate: Path, node_module: Path) -> Iterator[Smsc]:
+    environment = {"SMPP_MODULE": str(node_module), "SMPP_TLS": str(certificate)}
+    with Smsc(certificate, "node", str(HERE / "node" / "smsc.js"), **environment) as smsc:
+        yield smsc
+
+
+def sending_to(smsc: Smsc, folder: Path, url: str) -> Path:
+    """Write a configuration whose only carrier is this SMSC."""
+    path = configuration(folder, url=url)
+    before, simulator, after = path.read_text("utf-8").partition(
+        '[[carriers]]\nname = "simulator"\ntype = "simulator"\n'
+    )
+    assert simulator
+    carrier = _CARRIER.format(port=smsc.port, password=PASSWORD, authority=smsc.authority)
+    path.write_text(before + carrier + after, "utf-8")
+    return path
+
+
+def send(platform: Serve, text: str) -> None:
+    body = {"applicationId": APPLICATION, "from": OURS, "to": [THEIRS], "text": text, "tag": text[:10]}
+    assert ask(f"{platform.api}/users/5500123/messages", body, headers=AUTHORIZATION).status == 202
+
+
+def of_type(kind: str) -> Callable[[dict[str, Any]], bool]:
+    return lambda event: event["type"] == kind
+
+
+@pytest.mark.parametrize("name", ["native_smsc", "npm_smsc"])
+def test_the_platform_and_an_smsc_of_others_understand_each_other(
+    name: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    smsc: Smsc = request.getfixturevalue(name)
+    with Endpoint() as application, Serve(sending_to(smsc, tmp_path, application.url)) as platform:
+        smsc.wait_for("bound")
+
+        # Texts, over TLS, and their receipts
+        for text in TEXTS:
+            send(platform, text)
+        application.wait_for(len(TEXTS), of_type("message-delivered"))
+        submits = smsc.submits()
+        for text, (segments, coding) in TEXTS.items():
+            pieces = [s["text"] for s in submits if s["coding"] == coding and bool(s["udh"]) == (segments > 1)]
+            assert ("".join(pieces), len(pieces)) == (text, segments)
+        assert {(submit["from"], submit["to"]) for submit in submits} == {(OURS[1:], THEIRS[1:])}
+        receipts = len(submits)
+        smsc.line('"event": ?"acknowledged", ?"status": ?0', receipts)
+
+        # Messages from handsets
+        smsc.tell(**{"from": THEIRS[1:], "to": OURS[1:], "text": "On my way", "coding": 0})
+        smsc.line('"event": ?"acknowledged", ?"status": ?0', receipts + 1)
+        smsc.tell(**{"from": THEIRS[1:], "to": OURS[1:], "text": "Привет ☕", "coding": 8})
+        smsc.line('"event": ?"acknowledged", ?"status": ?0', receipts + 2)
+        received = [told.event["message"] for told in application.wait_for(2, of_type("message-received"))]
+        assert [(message["from"], message["text"]) for message in received] == [
+            (THEIRS, "On my way"),
+            (THEIRS, "Привет ☕"),
+        ]
+
+        # It asks for less, and unbinds in the pause: the platform is back, and sends what waited
+        smsc.tell(throttle=1)
+        send(platform, "in the end")
+        smsc.wait_for("throttled")
+        smsc.tell(unbind=True)
+        smsc.wait_for("bound", 2)
+        application.wait_for(len(TEXTS) + 1, of_type("message-delivered"))
+        assert [told.event["type"] for told in application.told].count("message-failed") == 0
+        metrics = ask(f"{platform.admin}/metrics").body
+        assert 'passband_carrier_throttled_total{carrier="theirs"} 1.0' in metrics
+
+        # The platform unbinds
+        gone = sum('"unbound"' in line for line in smsc.lines)
+        assert platform.end() == 0
+        smsc.wait_for("unbound", gone + 1)
+
+
+async def test_the_npm_package_refuses_us_and_we_refuse_it(npm_smsc: Smsc) -> None:
+    """smpp34's server refuses nobody; the certificate is that of the relay before it."""
+    wrong = settings(npm_smsc.port, password="wrong", tls=True, tls_ca_file=str(npm_smsc.authority))
+    (fault,) = await SmppCarrier(wrong, SystemClock(), Random(1)).check()
     assert fault.endswith("ESME_RINVPASWD (0x0E)")
+    (fault,) = await SmppCarrier(settings(npm_smsc.port, tls=True), SystemClock(), Random(1)).check()
+    assert "CERTIFICATE_VERIFY_FAILED" in fault

@@ -22,6 +22,7 @@ function accept(session) {
     if (throttled > 0) {
       throttled -= 1;
       session.send(pdu.response({ command_status: smpp.ESME_RTHROTTLED }));
+      tell({ event: 'throttled' });
       return;
     }
     const id = (next++).toString(16).padStart(8, '0');
