@@ -589,6 +589,19 @@ async def test_stopping_does_not_wait_for_ever_and_what_is_unanswered_counts_as_
     assert [outcome for _, outcome in collector.outcomes] == [outcome]
 
 
+async def test_stopping_in_a_pause_gives_back_at_once_what_waits_for_its_end(
+    collector: Collector, clock: FakeClock
+) -> None:
+    began = asyncio.get_running_loop().time()
+    async with pair(collector, clock=clock, window=1, smsc={"errors": {0x58: 1.0}}) as both:
+        await both.bound()
+        both.carrier.submit([a_submission(), a_submission()])
+        await both.until_clock(lambda: both.carrier.throttled_count == 1, 0.0)
+    assert [outcome for _, outcome in collector.outcomes] == [Deferred(5600, 0.0, 0)] * 2
+    assert both.smsc.counters["submits"] == 1
+    assert asyncio.get_running_loop().time() - began < 5.0, "answers are waited for 8 seconds"
+
+
 async def test_that_an_answer_was_lost_is_remembered_by_what_goes_back_unsent(collector: Collector) -> None:
     async with pair(collector, window=1, smsc={"response_delay": 0.05}) as both:
         await both.bound()

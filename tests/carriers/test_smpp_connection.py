@@ -102,6 +102,14 @@ def test_a_peer_that_reads_again_is_kept(connection: Connection, clock: FakeCloc
     assert connection.room == 10
 
 
+def test_a_link_that_is_left_keeps_nothing_for_a_peer_that_does_not_read(connection: Connection) -> None:
+    connection.pause_writing()
+    connection.leave()
+    connection.abort()
+    assert isinstance(connection._transport, Transport)
+    assert connection._transport.ended == "aborted"
+
+
 def test_a_link_that_ends_twice_ends_once(connection: Connection) -> None:
     connection.abort()
     connection.connection_lost(None)

@@ -24,7 +24,7 @@ from passband.carriers.smpp.refusals import Refusals
 from passband.carriers.smpp.repeats import Answers
 from passband.carriers.smpp.reports import Reports
 from passband.carriers.smpp.settings import SmppSettings
-from passband.carriers.smpp.slots import LinkSlots
+from passband.carriers.smpp.slots import UNBIND_SHARE, LinkSlots
 from passband.clock import Clock
 from passband.domain.message import Kind
 from passband.domain.report import Inbound, Matched, Part, Receipt, Rejected, Submission
@@ -376,17 +376,21 @@ class SmppCarrier:
             waiting.extend(kept)
 
     async def _stop(self) -> None:
+        """Leave all links within ``drain_timeout``, of which what unbinding may need is kept back."""
         self._stopping = True
-        self._give_back(NO_LINK, untouched_only=True)
+        seconds = self._settings.drain_timeout
+        until = asyncio.get_running_loop().time() + seconds
+        paused = self._pacing.paused(self._clock.now())
+        self._give_back(THROTTLED if paused else NO_LINK, untouched_only=not paused)
         try:
-            async with asyncio.timeout(self._settings.drain_timeout):
-                while any(bind.unanswered for bind in self._bound) or (self._again and self._bound):
+            async with asyncio.timeout_at(until - min(self._settings.unbind_timeout, seconds * UNBIND_SHARE)):
+                while self._pending or (self._again and self._bound and not self._pacing.paused(self._clock.now())):
                     self._calm.clear()
                     await self._calm.wait()
                 await self._reports.idle()
         except TimeoutError:
             log.warning("segments are not answered when stopping", carrier=self.name, segments=self._pending)
-        await self._slots.stop()
+        await self._slots.stop(until)
         self._give_back(NO_LINK)
         await self._reports.stop()
 

@@ -172,8 +172,10 @@ class Connection(asyncio.Protocol):
         self.take(self.session.unbind(now), now)
 
     def abort(self) -> None:
-        """Close without a word."""
+        """Close without a word, and without what the carrier has left unread."""
         self.take(self.session.connection_lost(), self._clock.now())
+        if self._transport is not None:
+            self._transport.abort()
 
     # What the session tells
 

@@ -40,13 +40,17 @@ class Pacing:
         """Whether the carrier has asked for less, and has not yet taken enough since."""
         return self._pause > 0.0
 
+    def paused(self, now: float) -> bool:
+        """Whether nothing may be written now because the carrier has asked for less."""
+        return now < self.paused_until
+
     def window(self, window: int) -> int:
         """Return how much of a window may be used; without a rate, half of it stands for half the rate."""
         return max(1, int(window * self._share)) if self._rate is None else window
 
     def allowance(self, now: float) -> int:
         """Return how many segments may be written now."""
-        if now < self.paused_until:
+        if self.paused(now):
             return 0
         rate = self.rate
         if rate is None:

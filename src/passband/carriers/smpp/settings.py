@@ -146,7 +146,7 @@ class SmppSettings(msgspec.Struct, frozen=True, kw_only=True):
     unbind_timeout: float = 5.0
     """For the answer to our unbind; then the connection is closed anyway."""
     drain_timeout: float = 10.0
-    """How long answers are waited for when Passband stops."""
+    """How long leaving takes at most when Passband stops: for answers to segments, and a fifth of it for the unbind."""
     reconnect_min: float = 0.0
     """The least time between any two connections of one node, whichever its bind, that some carriers ask for."""
     max_pdu: int = 70_000

@@ -14,6 +14,7 @@ from passband.carriers.smpp.link import BINDS, Link, LinkState, Spacing
 from passband.carriers.smpp.settings import SmppSettings
 from passband.clock import Clock
 
+UNBIND_SHARE: Final = 0.2  # of the time to stop in: for the answer to our unbind, if answers to segments do not come
 UNBIND_MORE_SECONDS: Final = 1.0  # beyond the carrier's time for its answer, until links are closed without a word
 
 
@@ -105,13 +106,14 @@ class LinkSlots:
             if link.connection is None:
                 task.cancel()
 
-    async def stop(self) -> None:
-        """Unbind every link; return when the last connection is closed."""
+    async def stop(self, until: float) -> None:
+        """Unbind every link; return when the last connection is closed, which is by ``until`` of the loop's time."""
         self._running = False
         tasks = {task: link for task, (_, link) in self._tasks.items()}
         self._leave(list(tasks.items()), 0.0)
         if tasks:
-            await asyncio.wait(tasks, timeout=self._settings.unbind_timeout + UNBIND_MORE_SECONDS)
+            left = max(0.0, until - asyncio.get_running_loop().time())
+            await asyncio.wait(tasks, timeout=min(left, self._settings.unbind_timeout + UNBIND_MORE_SECONDS))
         for task, link in tasks.items():
             link.abort()
             task.cancel()
