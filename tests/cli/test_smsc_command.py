@@ -73,6 +73,15 @@ def test_what_cannot_be_is_said_and_nothing_is_started(arguments: list[str]) -> 
     assert "Traceback" not in ended.err
 
 
+def test_a_certificate_that_is_none_is_told_with_its_name(tmp_path: Path) -> None:
+    authority, certificate = trustme.CA(), tmp_path / "no key.pem"
+    authority.issue_cert("127.0.0.1").cert_chain_pems[0].write_to_path(certificate)
+    ended = run("smsc", "--port", "0", "--tls-certificate", str(certificate))
+    assert (ended.status, ended.out) == (2, "")
+    (line,) = ended.err.splitlines()
+    assert line.startswith(f"passband: {certificate} holds no certificate with its key: ")
+
+
 def test_it_speaks_tls_where_it_is_given_a_certificate(tmp_path: Path) -> None:
     authority, certificate, known = trustme.CA(), tmp_path / "certificate.pem", tmp_path / "authority.pem"
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(certificate)

@@ -105,7 +105,7 @@ def test_a_refused_bind_closes_with_its_status() -> None:
     pair.client.bind(BindTransceiver(), 0.0)
     (asked,) = pair.to_server()
     assert isinstance(asked, BindRequested)
-    pair.server.refuse_bind(asked.pdu, 0x0E)
+    assert pair.server.refuse_bind(asked.pdu, 0x0E, 0.0) == []
     assert pair.to_client() == [Closed(CloseReason.BIND_REFUSED, (), 0x0E)]
     assert pair.client.next_timer() is None
 
@@ -462,6 +462,31 @@ def test_a_server_refuses_a_submit_before_the_bind() -> None:
     server = Session(Role.SERVER, 0.0)
     receive(server, SubmitSm(9))
     assert [(pdu.name, pdu.command_status) for pdu in sent(server)] == [("submit_sm_resp", 0x04)]
+
+
+def test_what_a_client_sends_behind_its_bind_is_answered_after_it() -> None:
+    server = Session(Role.SERVER, 0.0)
+    (asked,) = receive(server, BindTransceiver(1, system_id="passband"), SubmitSm(2), EnquireLink(3))
+    assert isinstance(asked, BindRequested)
+    assert receive(server, SubmitSm(4)) == []
+    assert sent(server) == []
+    assert server.accept_bind(asked.pdu, "SMSC01", 0.0) == [Received(SubmitSm(2)), Received(SubmitSm(4))]
+    assert [(type(pdu), pdu.sequence_number) for pdu in sent(server)] == [
+        (BindTransceiverResp, 1),
+        (EnquireLinkResp, 3),
+    ]
+    assert receive(server, SubmitSm(5)) == [Received(SubmitSm(5))]
+
+
+def test_what_a_client_sends_behind_a_refused_bind_is_refused_after_it() -> None:
+    server = Session(Role.SERVER, 0.0)
+    (first,) = receive(server, BindTransceiver(1), SubmitSm(2), BindTransceiver(3), SubmitSm(4), Unbind(5))
+    assert isinstance(first, BindRequested)
+    _, second = server.refuse_bind(first.pdu, 0x0E, 0.0)
+    assert isinstance(second, BindRequested)
+    assert [(pdu.sequence_number, pdu.command_status) for pdu in sent(server)] == [(1, 0x0E), (2, 0x04)]
+    server.accept_bind(second.pdu, "SMSC01", 0.0)
+    assert [pdu.sequence_number for pdu in sent(server)] == [3, 5]
 
 
 def test_an_alert_changes_nothing_and_is_not_answered() -> None:

@@ -55,7 +55,7 @@ def encrypted(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -
 @contextlib.contextmanager
 def throttling(smsc: Smsc) -> Iterator[None]:
     """Let it refuse every segment meanwhile."""
-    assert ask(f"{smsc.control}/settings", {"errors": {"88": 1.0}}).status == 200
+    assert ask(f"{smsc.control}/settings", {"errors": {"0x58": 1.0}}).status == 200
     try:
         yield
     finally:

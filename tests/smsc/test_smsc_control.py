@@ -12,7 +12,18 @@ import pytest
 
 from passband.smpp import tlv
 from passband.smpp.codec import Decoder
-from passband.smpp.pdu import BindTransceiver, DeliverSm, DeliverSmResp, EnquireLink, Pdu, SubmitSm, SubmitSmResp
+from passband.smpp.pdu import (
+    BindTransceiver,
+    BindTransceiverResp,
+    DataSm,
+    DataSmResp,
+    DeliverSm,
+    DeliverSmResp,
+    EnquireLink,
+    Pdu,
+    SubmitSm,
+    SubmitSmResp,
+)
 from passband.smsc import SmscOptions, serve
 from passband.smsc.options import LIVE
 
@@ -93,11 +104,12 @@ async def test_counters_settings_and_cuts_over_http() -> None:
         client.send(DeliverSmResp(receipt.sequence_number))
         status, counters = await ask(control, "GET", "/counters")
         assert (status, counters["submits"], counters["receipts"], counters["bound"]) == (200, 1, 1, 1)
-        status, options = await ask(control, "POST", "/settings", {"errors": {"11": 1.0}, "receipts": False})
+        status, options = await ask(control, "POST", "/settings", {"errors": {"0x14": 1.0}, "receipts": False})
         assert status == 200
-        assert (options["errors"], options["receipts"]) == ({"11": 1.0}, False)
+        assert (options["errors"], options["receipts"]) == ({"20": 1.0}, False)
         client.send(submit(3))
-        assert (await client.next()).command_status == 11
+        assert (await client.next()).command_status == 0x14
+        assert (await ask(control, "POST", "/settings", {"errors": {"88": 1}}))[1]["errors"] == {"88": 1.0}
         assert await ask(control, "POST", "/disconnect", {}) == (200, {"connections": 1})
         assert await client.next() is None
 
@@ -128,6 +140,8 @@ async def test_a_message_from_a_handset_over_http() -> None:
         ("POST", "/settings", b'{"receipt_delay": -1}', 400),
         ("POST", "/settings", b'{"errors": {"69": 3}}', 400),
         ("POST", "/settings", b'{"errors": {"-4": 1}}', 400),
+        ("POST", "/settings", b'{"errors": {"many": 1}}', 400),
+        ("POST", "/settings", b'{"errors": [88]}', 400),
         ("POST", "/inbound", b'{"from": "1", "to": "2", "text": "\\u001b"}', 400),
         ("POST", "/inbound", b'{"from": "a\\u0000b", "to": "2", "text": "x"}', 400),
         ("POST", "/inbound", b'{"from": "1", "to": "2", "text": "' + b"x" * 60_000 + b'"}', 400),
@@ -199,6 +213,41 @@ async def test_what_is_not_acknowledged_is_delivered_again(monkeypatch: pytest.M
         client.send(DeliverSmResp(first.sequence_number, 0x64))
         again = await client.next()
         assert again.short_message == first.short_message
+
+
+@pytest.mark.parametrize("number", ["", "+", "Passband", "1408555014x", "14085550142 "])
+async def test_a_destination_that_is_no_number_is_refused(number: str) -> None:
+    async with served() as (port, control), bound(port) as client:
+        client.send(submit(2, number), submit(3, "+14085550142"))
+        assert [(await client.next()).command_status for _ in range(2)] == [0x0B, 0]
+        _, counters = await ask(control, "GET", "/counters")
+        assert (counters["submits"], counters["refused_0B"], counters["accepted"]) == (2, 1, 1)
+
+
+async def test_a_data_sm_is_taken_like_a_submit_sm() -> None:
+    async with served(ledger=True) as (port, control), bound(port) as client:
+        segment = DataSm(2, source_addr="12025550143", destination_addr="14085550142", registered_delivery=1)
+        client.send(msgspec.structs.replace(segment, tlvs={tlv.MESSAGE_PAYLOAD: b"hello"}))
+        answer, receipt = await client.next(), await client.next()
+        assert isinstance(answer, DataSmResp)
+        assert receipt.short_message.startswith(f"id:{answer.message_id} ".encode())
+        assert (receipt.source_addr, receipt.destination_addr) == ("14085550142", "12025550143")
+        expected = [answer.message_id, "12025550143", "14085550142", b"hello".hex()]
+        assert await ask(control, "GET", "/ledger") == (200, [expected])
+        await ask(control, "POST", "/settings", {"errors": {"0x58": 1}})
+        client.send(segment)
+        refusal = await client.next()
+        assert (type(refusal), refusal.command_status) == (DataSmResp, 0x58)
+
+
+async def test_a_segment_right_behind_the_bind_is_taken() -> None:
+    async with served() as (port, _):
+        client = Client(*await asyncio.open_connection("127.0.0.1", port))
+        client.send(BindTransceiver(1, system_id="test"), submit(2))
+        answers = [await client.next() for _ in range(3)]
+        assert [type(answer) for answer in answers] == [BindTransceiverResp, SubmitSmResp, DeliverSm]
+        assert [answer.command_status for answer in answers] == [0, 0, 0]
+        client.close()
 
 
 async def test_receipts_wait_for_a_bind() -> None:

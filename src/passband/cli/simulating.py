@@ -58,7 +58,8 @@ def smsc(control: int | None, no_receipts: bool, errors: tuple[str, ...], as_jso
     at = None if control is None else (host, control)
     try:
         smsc_options = SmscOptions(control=at, receipts=not no_receipts, errors=ratios, **fields)
-    except ValueError as error:
+        smsc_options.tls_context()
+    except (ValueError, OSError) as error:
         ending.fail(str(error), ending.USAGE)
 
     def ready(port: int, control_port: int | None) -> None:

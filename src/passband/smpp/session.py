@@ -10,10 +10,10 @@ arrives. Times are seconds of any one clock that does not go back.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from passband.domain.errors import OwnFault
 from passband.smpp import session_steps, tlv
@@ -94,7 +94,8 @@ class Session:
         self._given_up: dict[int, float] = {}
         self._sequence = 0
         self._bind: Bind | None = None
-        self._held: list[Pdu] = []
+        self._held: list[Any] = []  # what came before the bind is answered
+        self._asked = False  # a client's bind waits for the owner's word
         self._nacks: deque[float] = deque(maxlen=session_steps.NACKS)
         self._since = now  # when the present state began
         self._heard_at = now
@@ -209,8 +210,8 @@ class Session:
             self._out.append(pdu.encode())
             self._owed -= 1
 
-    def accept_bind(self, request: Bind, system_id: str, now: float) -> None:
-        """Answers a client's bind: the session is bound.
+    def accept_bind(self, request: Bind, system_id: str, now: float) -> list[Event]:
+        """Answers a client's bind: the session is bound. Tells what the client had sent behind it.
 
         Raises:
             SessionMisuse: this end is a client, or the session is not waiting for a bind.
@@ -221,11 +222,21 @@ class Session:
         response = answer(request.sequence_number, ROK, system_id, {tlv.SC_INTERFACE_VERSION: b"\x34"})
         self._out.append(response.encode())
         self._enter(BOUND_BY[type(request)], now)
+        return self._resume(now)
 
-    def refuse_bind(self, request: Bind, command_status: int) -> None:
-        """Refuses a client's bind; it may try another until the time for it is over."""
-        if self._state is not _CLOSED:
-            self._out.append(response_to(request, command_status).encode())
+    def refuse_bind(self, request: Bind, command_status: int, now: float) -> list[Event]:
+        """Refuses a client's bind; it may try another until the time for it is over. Tells what came behind it."""
+        if self._state is _CLOSED:
+            return []
+        self._out.append(response_to(request, command_status).encode())
+        self._steps = session_steps.STEPS[self.role][self._state]
+        return self._resume(now)
+
+    def _resume(self, now: float) -> list[Event]:
+        held, self._held, self._asked = self._held, [], False
+        events: list[Event] = []
+        self._work(held, now, events)
+        return events
 
     # What arrives
 
@@ -238,12 +249,11 @@ class Session:
         self._enquired_at = None
         self._misses = 0
         items = self._decoder.feed(data)
-        for item in items:
-            step = self._steps.get(type(item))
-            if step is None:
-                step = session_steps.unlisted(cast(Pdu, item))
-            step(self, item, now, events)
-            if not self._steps:  # closed
+        if self._asked:
+            self._held.extend(items)
+        else:
+            self._work(items, now, events)
+            if not self._steps and not self._asked:  # closed
                 return events
         if not self._decoder.partial:
             self._partial_since = None
@@ -255,6 +265,19 @@ class Session:
             self._given_up.update(dict.fromkeys(given_up, now))
             events.append(Unacknowledged(tuple(given_up)))
         return events
+
+    def _work(self, items: Sequence[Any], now: float, events: list[Event]) -> None:
+        """Do what each of these asks for, as long as the session is open and no bind waits for its answer."""
+        rest = iter(items)
+        for item in rest:
+            step = self._steps.get(type(item))
+            if step is None:
+                step = session_steps.unlisted(cast(Pdu, item))
+            step(self, item, now, events)
+            if not self._steps:
+                if self._asked:
+                    self._held.extend(rest)
+                return
 
     def connection_lost(self) -> list[Event]:
         """The connection is gone or must be given up (a write that does not end)."""

@@ -114,6 +114,8 @@ def _take_bind(session: "Session", item: BindResp | GenericNack, now: float, eve
 
 
 def _ask(session: "Session", item: Bind, now: float, events: list[Event]) -> None:
+    session._asked = True
+    session._steps = {}  # what came behind it is answered after it
     events.append(BindRequested(item))
 
 

@@ -102,6 +102,16 @@ def change(options: SmscOptions, changes: Mapping[str, Any]) -> None:
     if unknown := sorted(changes.keys() - LIVE):
         raise ValueError(f"cannot be changed: {', '.join(unknown)}")
     whole = {name: getattr(options, name) for name in LIVE} | dict(changes)
+    if isinstance(errors := whole["errors"], Mapping):
+        whole["errors"] = {_status(key): ratio for key, ratio in errors.items()}
     for name, value in msgspec.to_builtins(msgspec.convert(whole, type=SmscOptions, strict=False)).items():
         if name in changes:
             setattr(options, name, value)
+
+
+def _status(key: object) -> object:
+    """Return a command_status as a number, which people write as 0x58 or as 88; what is neither, as it is."""
+    try:
+        return int(key, 0) if isinstance(key, str) else key
+    except ValueError:
+        return key

@@ -11,9 +11,10 @@ import msgspec
 from passband.carriers.simulator import DELIVERED, Plan, plan_by_number
 from passband.domain.message import Direction, Kind, Message, Recipient
 from passband.smpp import text, tlv, udh
-from passband.smpp.pdu import DeliverSm, SubmitSm, write_string
+from passband.smpp.pdu import DataSm, DeliverSm, SubmitSm, write_string
 from passband.smsc.options import IdFormat
 
+Segment = SubmitSm | DataSm
 EXPIRED, REJECTED = frozenset({4794, 9902}), frozenset({4750, 4770, 4775})
 
 
@@ -89,7 +90,7 @@ class ReceiptWriter:
         self._minute = -1
         self._date = ""
 
-    def body(self, pdu: SubmitSm, message_id: str, code: int, now: float, *, referring: bool = False) -> bytes:
+    def body(self, pdu: Segment, message_id: str, code: int, now: float, *, referring: bool = False) -> bytes:
         """Return the receipt of a segment: delivered if ``code`` is 0; else ``err`` is the delivery error code.
 
         Without ``message_id`` it names none; ``referring`` adds the segment's user_message_reference, if it has one.

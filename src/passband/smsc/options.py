@@ -1,5 +1,6 @@
 """What the simulated carrier does, and does wrong."""
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -72,6 +73,17 @@ class SmscOptions:
         for status, ratio in self.errors.items():
             if not 1 <= status <= 0xFFFFFFFF or not 0 <= ratio <= 1:
                 raise ValueError("errors must be statuses from 1 to 0xFFFFFFFF, each with a ratio from 0 to 1")
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """Return how connections are encrypted; None where they are not. Raises OSError that names the file."""
+        if self.tls_certificate is None:
+            return None
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        try:
+            context.load_cert_chain(self.tls_certificate)
+        except OSError as error:  # as are those of TLS
+            raise OSError(f"{self.tls_certificate} holds no certificate with its key: {error}") from error
+        return context
 
 
 _BOUNDS: Mapping[str, tuple[float, float]] = {

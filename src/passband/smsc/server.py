@@ -7,7 +7,6 @@ one write for each read, one timer for all receipts.
 import asyncio
 import heapq
 import itertools
-import ssl
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from random import Random
@@ -21,12 +20,12 @@ from passband.smpp.pdu import DataSm, DataSmResp, DeliverSmResp, Pdu, SubmitSm, 
 from passband.smpp.session import Session
 from passband.smpp.session_events import Answered, BindRequested, Closed, Event, Received, Unacknowledged
 from passband.smpp.session_states import Role, State
-from passband.smsc.deliveries import REFERRING, MessageIds, ReceiptWriter, inbound_bodies, plan_of
+from passband.smsc.deliveries import REFERRING, MessageIds, ReceiptWriter, Segment, inbound_bodies, plan_of
 from passband.smsc.options import SmscOptions
 
 log = structlog.get_logger()
 
-RINVPASWD, RINVSYSID, RTHROTTLED, RINVCMDID = 0x0E, 0x0F, 0x58, 0x03
+RINVCMDID, RINVDSTADR, RINVPASWD, RINVSYSID, RTHROTTLED = 0x03, 0x0B, 0x0E, 0x0F, 0x58
 AGAIN_SECONDS = 1.0  # before what was refused for now is delivered again
 TURN = 32  # deliveries that one bind gets before it is the next one's turn
 COALESCE_SECONDS = 0.005  # what is due so soon goes out together
@@ -61,14 +60,10 @@ class Smsc:
         self.peers: list[Peer] = []
 
     async def start(self) -> int:
-        """Listen; return the port."""
+        """Listen; return the port. Raises OSError where the address or the certificate cannot be used."""
         options = self.options
-        context = None
-        if options.tls_certificate is not None:
-            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            context.load_cert_chain(options.tls_certificate)
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: Peer(self), options.host, options.port, ssl=context
+            lambda: Peer(self), options.host, options.port, ssl=options.tls_context()
         )
         self._ticks = asyncio.create_task(self._tick_loop(), name="smsc")
         port = self._server.sockets[0].getsockname()[1]
@@ -185,7 +180,7 @@ class Smsc:
                 drawn -= ratio
         return 0
 
-    def take(self, peer: "Peer", pdu: SubmitSm, now: float) -> str:
+    def take(self, peer: "Peer", pdu: Segment, now: float) -> str:
         """Accept a segment; return its id, which may be empty. Its receipt follows after the delay."""
         options = self.options
         counters = self.counters
@@ -308,55 +303,60 @@ class Peer(asyncio.Protocol):
             status = RINVPASWD
         if status:
             self._smsc.counters["bind_refusals"] += 1
-            self.session.refuse_bind(pdu, status)
+            self.session.refuse_bind(pdu, status, now)
             self.flush()
             if self._transport is not None:
                 self._transport.close()
             return
         self._smsc.counters["binds"] += 1
         self.system_id = pdu.system_id
-        self.session.accept_bind(pdu, "passband-smsc", now)
+        behind = self.session.accept_bind(pdu, "passband-smsc", now)
         if options.close_after_bind:
             self.flush()
             self.abort()
+        else:
+            self._take(behind, now)
         self._smsc.wake()  # what has waited for it
 
     def _request(self, pdu: Pdu, now: float) -> None:
         smsc, options = self._smsc, self._options
-        if type(pdu) is not SubmitSm:
-            self.session.respond(DataSmResp(pdu.sequence_number) if isinstance(pdu, DataSm) else _refusal(pdu))
+        if type(pdu) is not SubmitSm and type(pdu) is not DataSm:
+            self.session.respond(response_to(pdu, RINVCMDID))
             return
         smsc.counters["submits"] += 1
         self._submits += 1
-        status = smsc.verdict(now)
+        # Only digits are a number, as in Latin-1; some clients keep the plus sign.
+        status = smsc.verdict(now) if pdu.destination_addr.removeprefix("+").isdecimal() else RINVDSTADR
         if status:
             smsc.counters[f"refused_{status:02X}"] += 1
-            self._respond(pdu.sequence_number, status, "", now)
+            self._respond(pdu, status, "", now)
         else:
             message_id = smsc.take(self, pdu, now)
             if options.drop_responses and smsc.random.random() < options.drop_responses:
                 smsc.counters["dropped_responses"] += 1
             else:
-                self._respond(pdu.sequence_number, 0, message_id, now)
+                self._respond(pdu, 0, message_id, now)
         if options.disconnect_after is not None and self._submits >= options.disconnect_after:
             smsc.counters["disconnects"] += 1
             self.flush()
             self.cut() if options.cut_mid_pdu else self.abort()
 
-    def _respond(self, sequence: int, status: int, message_id: str, now: float) -> None:
+    def _respond(self, pdu: Segment, status: int, message_id: str, now: float) -> None:
         options = self._options
         if not options.response_delay and not options.shuffle_responses:
-            self._write(sequence, status, message_id)
+            self._write(pdu, status, message_id)
             return
         spread = self._smsc.random.random() if options.shuffle_responses else 0.0
         at = now + (options.response_delay or 0.02) * (1.0 + spread)
-        self._smsc.later(at, lambda: self._write(sequence, status, message_id))
+        self._smsc.later(at, lambda: self._write(pdu, status, message_id))
 
-    def _write(self, sequence: int, status: int, message_id: str) -> None:
+    def _write(self, pdu: Segment, status: int, message_id: str) -> None:
         if status:
-            self.session.respond(SubmitSmResp(sequence, status))
+            self.session.respond(response_to(pdu, status))
+        elif type(pdu) is DataSm:
+            self.session.respond(DataSmResp(pdu.sequence_number, message_id=message_id))
         else:
-            self.session.respond_submit(sequence, message_id)
+            self.session.respond_submit(pdu.sequence_number, message_id)
 
     def _answered(self, event: Answered, now: float) -> None:
         body = self._delivered.pop(event.sequence_number, None)
@@ -378,7 +378,3 @@ class Peer(asyncio.Protocol):
         system_id = self.system_id
         if bodies:
             self._smsc.later(now + AGAIN_SECONDS, lambda: self._smsc.deliver(system_id, bodies))
-
-
-def _refusal(pdu: Pdu) -> Pdu:
-    return response_to(pdu, RINVCMDID)
