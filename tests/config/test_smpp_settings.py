@@ -104,5 +104,36 @@ def test_what_speaks_of_certificates_needs_tls(setting: str, tmp_path: Path) -> 
     assert found.value.faults == (f"carriers[0].{setting}: needs tls = true; without it nothing is encrypted",)
 
 
+@pytest.mark.parametrize("flags", ["0", "0x10", "2"])
+def test_who_awaits_receipts_must_ask_for_them(flags: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as found:
+        profile(tmp_path, f"registered_delivery = {flags}")
+    (fault,) = found.value.faults
+    assert fault.startswith("carriers[0].registered_delivery: asks for no receipt of what is delivered, ")
+    assert profile(tmp_path, f'registered_delivery = {flags}\ndelivered_on = "submit"').delivered_on == "submit"
+
+
+@pytest.mark.parametrize(
+    ("tag", "setting"),
+    [
+        (0x0204, "user_message_reference = true"),
+        (0x020C, 'concat = "sar"'),
+        (0x020E, 'concat = "sar"'),
+        (0x020F, 'concat = "sar"'),
+        (0x0424, ""),
+        (0x0426, "more_messages = true"),
+    ],
+)
+def test_a_parameter_that_passband_writes_itself_is_sent_once(tag: int, setting: str, tmp_path: Path) -> None:
+    extra = f'extra_tlvs = [{{ tag = 0x1400, value = "x" }}, {{ tag = {tag}, value = "x" }}]\n'
+    with pytest.raises(ConfigurationError) as found:
+        profile(tmp_path, extra + setting)
+    (fault,) = found.value.faults
+    assert fault.startswith("carriers[0].extra_tlvs[1].tag: ")
+    assert f"is written by Passband itself ({setting or 'it is the text'})" in fault
+    if setting:
+        assert len(profile(tmp_path, extra).extra_tlvs) == 2
+
+
 def test_every_dialect_is_named_where_it_is_explained() -> None:
     assert {name for name in DIALECTS if f"`{name}`" not in default_text()} == set()

@@ -21,8 +21,10 @@ from passband.config.settings import (
     SmppSettings,
 )
 from passband.domain.routing import ON_NET
+from passband.smpp import tlv
 
 Named = tuple[str, Any]  # the path of a setting, and its value
+_SAR = (tlv.SAR_MSG_REF_NUM, tlv.SAR_TOTAL_SEGMENTS, tlv.SAR_SEGMENT_SEQNUM)
 
 
 def check(settings: Settings) -> Iterator[str]:
@@ -87,10 +89,29 @@ def _check_smpp(path: str, carrier: SmppSettings) -> Iterator[str]:
         except ValueError:
             yield f"{place}.value: does not fit kind {extra.kind!r}"
             return
+    yield from _check_smpp_traps(path, carrier)
     try:
         carrier.profile()
     except ValueError as error:
         yield f"{path}: {error}"
+
+
+def _check_smpp_traps(path: str, carrier: SmppSettings) -> Iterator[str]:
+    """Yield what could be sent and would not do what it was set for."""
+    if carrier.delivered_on == "receipt" and carrier.registered_delivery & 3 in (0, 2):
+        yield (
+            f"{path}.registered_delivery: asks for no receipt of what is delivered, and without one every message "
+            'fails with 9902; set 1, or delivered_on = "submit"'
+        )
+    why = {
+        tlv.MESSAGE_PAYLOAD: "it is the text",
+        **(dict.fromkeys(_SAR, 'concat = "sar"') if carrier.concat == "sar" else {}),
+        **({tlv.MORE_MESSAGES_TO_SEND: "more_messages = true"} if carrier.more_messages else {}),
+        **({tlv.USER_MESSAGE_REFERENCE: "user_message_reference = true"} if carrier.user_message_reference else {}),
+    }
+    for place, extra in _each(f"{path}.extra_tlvs", carrier.extra_tlvs):
+        if extra.tag in why:
+            yield f"{place}.tag: {tlv.name_of(extra.tag)} is written by Passband itself ({why[extra.tag]})"
 
 
 def _holds_unread(value: Any) -> bool:
