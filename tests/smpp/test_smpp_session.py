@@ -277,6 +277,18 @@ def test_a_session_that_stays_silent_after_an_unanswered_request_is_dropped() ->
     assert client.handle_timer(70.0) == [Closed(CloseReason.NO_ANSWER, (2,))]
 
 
+def test_one_overdue_request_after_another_is_one_question() -> None:
+    client = Pair().bind().client
+    client.submit(SubmitSm(), 0.0)
+    client.submit(SubmitSm(), 1.0)
+    receive(client, EnquireLink(1), now=55.0)
+    client.data_to_send()
+    assert client.handle_timer(60.0) == [Suspected((2,))]
+    assert client.handle_timer(61.0) == []
+    assert [pdu.name for pdu in sent(client)] == ["enquire_link"]
+    assert receive(client, EnquireLink(2), now=62.0) == [Unacknowledged((2, 3))]
+
+
 def test_an_answer_while_the_peer_is_asked_is_an_answer() -> None:
     client = unanswered_for_a_minute()
     assert receive(client, SubmitSmResp(2, 0, "7"), now=61.0) == [Answered(2, SubmitSmResp(2, 0, "7"), 61.0)]

@@ -39,7 +39,10 @@ class Answered(Struct, frozen=True, gc=False):
 
 
 class Suspected(Struct, frozen=True, gc=False):
-    """These requests were not answered in time and the peer is being asked whether it lives; nothing more is taken."""
+    """These requests were not answered in time and the peer is being asked whether it lives; nothing more is taken.
+
+    What becomes overdue before it answers is part of the same question, and not told again.
+    """
 
     sequence_numbers: tuple[int, ...]
 

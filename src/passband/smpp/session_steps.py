@@ -76,8 +76,8 @@ def unanswered(session: "Session", now: float, events: list[Event]) -> None:
         del session._pending[sequence]
     if not session._suspected:
         session._enquire(now)
+        events.append(Suspected(tuple(overdue)))
     session._suspected.update(overdue)
-    events.append(Suspected(tuple(overdue)))
 
 
 def enquire(session: "Session", now: float, events: list[Event]) -> None:
