@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from cli.processes import APPLICATION, OURS, Listen, Serve, ask, configuration
-from cli.test_smsc_command import Smsc
+from cli.processes import APPLICATION, OURS, Listen, Serve, Smsc, ask, configuration
 
 pytestmark = pytest.mark.slow
 
