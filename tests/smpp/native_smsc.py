@@ -86,8 +86,10 @@ class NativeSmsc:
         elif command.get("unbind"):
             self._start(self._esme.unbind())
         else:
-            octets = command["text"].encode("utf-16-be" if command["coding"] == 8 else "ascii")
-            self._deliver(command["from"], command["to"], octets, data_coding=command["coding"])
+            header = bytes.fromhex(command.get("udh", ""))
+            octets = header + command["text"].encode("utf-16-be" if command["coding"] == 8 else "ascii")
+            fields = {"esm_class": 0x40 if header else 0, "data_coding": command["coding"]}
+            self._deliver(command["from"], command["to"], octets, **fields)
 
 
 async def encrypted(certificate: str, port: int) -> int:

@@ -36,6 +36,13 @@ TEXTS = {
     "Your table is ready. " * 20: (3, 0),
     "Ваш стол готов. " * 10: (3, 8),
 }
+INBOUND = [
+    # text, data_coding, header; the last two are one message, its end first
+    ("On my way", 0, ""),
+    ("Привет ☕", 8, ""),
+    (", at last", 0, "050003070202"),
+    ("At the door", 0, "050003070201"),
+]
 _CARRIER = """[[carriers]]
 name = "theirs"
 type = "smpp"
@@ -154,15 +161,12 @@ def test_the_platform_and_an_smsc_of_others_understand_each_other(
         smsc.line('"event": ?"acknowledged", ?"status": ?0', receipts)
 
         # Messages from handsets
-        smsc.tell(**{"from": THEIRS[1:], "to": OURS[1:], "text": "On my way", "coding": 0})
-        smsc.line('"event": ?"acknowledged", ?"status": ?0', receipts + 1)
-        smsc.tell(**{"from": THEIRS[1:], "to": OURS[1:], "text": "Привет ☕", "coding": 8})
-        smsc.line('"event": ?"acknowledged", ?"status": ?0', receipts + 2)
-        received = [told.event["message"] for told in application.wait_for(2, of_type("message-received"))]
-        assert [(message["from"], message["text"]) for message in received] == [
-            (THEIRS, "On my way"),
-            (THEIRS, "Привет ☕"),
-        ]
+        for place, (text, coding, header) in enumerate(INBOUND, 1):
+            smsc.tell(**{"from": THEIRS[1:], "to": OURS[1:], "text": text, "coding": coding, "udh": header})
+            smsc.line('"event": ?"acknowledged", ?"status": ?0', receipts + place)
+        received = [told.event["message"] for told in application.wait_for(3, of_type("message-received"))]
+        assert [message["text"] for message in received] == ["On my way", "Привет ☕", "At the door, at last"]
+        assert {message["from"] for message in received} == {THEIRS}
 
         # It asks for less, and unbinds in the pause: the platform is back, and sends what waited
         smsc.tell(throttle=1)

@@ -68,7 +68,7 @@ readline.createInterface({ input: process.stdin }).on('line', (line) => {
     sessions[sessions.length - 1].deliver_sm({
       source_addr_ton: 1, source_addr_npi: 1, source_addr: told.from,
       dest_addr_ton: 1, dest_addr_npi: 1, destination_addr: told.to,
-      data_coding: told.coding, short_message: told.text,
+      data_coding: told.coding, short_message: { udh: Buffer.from(told.udh || '', 'hex'), message: told.text },
     }, (response) => tell({ event: 'acknowledged', status: response.command_status }));
   }
 });
