@@ -396,18 +396,23 @@ class Node:
     async def stop(self) -> None:
         """Stop accepting, finish what is in flight, give the leases back and close everything."""
         self._ready = False
+        time = asyncio.get_running_loop().time
+        until = time() + GRACE_SECONDS
         if self._tasks:  # none where an address could not be had
             self.panel.close()
-        await asyncio.gather(*(listener.stop(GRACE_SECONDS) for listener in self.listeners))
+        await asyncio.gather(self._stop_carriers(), *(listener.stop(GRACE_SECONDS) for listener in self.listeners))
         if self._tasks:
-            # Nothing more to the carriers; they report what they have; then the callbacks under way come to their end.
-            await _cancel([task for task in self._tasks if task.get_name() in ("dispatch", "links")])
-            await _cancel([task for task in self._tasks if task.get_name().startswith("carrier")])
-            await self.notify.drain(GRACE_SECONDS)
+            # What the carriers have reported last is told as well, as far as there is time.
+            await self.notify.drain(max(0.0, until - time()))
             await _cancel(self._tasks)
         await self.fetcher.close()
         await self.store.close()
         await self.media.close()
+
+    async def _stop_carriers(self) -> None:
+        """Give nothing more to the carriers; they report what they have."""
+        await _cancel([task for task in self._tasks if task.get_name() in ("dispatch", "links")])
+        await _cancel([task for task in self._tasks if task.get_name().startswith("carrier")])
 
 
 def server_tls(settings: TlsSettings) -> ssl.SSLContext:
