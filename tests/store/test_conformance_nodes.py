@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+from typing import Any
 
 import msgspec
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from passband.domain.errors import StoreUnavailable
 from passband.domain.report import Rejected
 from passband.domain.status import Cause, State
+from passband.store import operations as op
 from passband.store.open import read_nodes
 from store.nodes import DAY, IN, NOW, OUT, Node, Stores, a_recipient, the_rules
 
@@ -106,6 +108,44 @@ async def test_what_a_silent_node_held_is_taken_over_however_much_it_is(stores: 
     await node.accept(*(a_recipient() for _ in range(4500)))
     await other.store.beat(SILENT)
     assert len(await other.lease(5000)) == 4500
+
+
+async def test_what_a_silent_node_held_is_looked_for_once_however_much_it_is(
+    node: Node, other: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each time is a walk through all that waits, a million rows maybe, within the 15 s that taking over may take."""
+    reads: Any = other.store._reads  # type: ignore[attr-defined]
+    held = reads.held
+    walks: list[int] = []
+
+    def counted(number: int) -> Any:
+        walks.append(number)
+        return held(number)
+
+    monkeypatch.setattr(reads, "held", counted)
+    await node.accept(*(a_recipient() for _ in range(4500)))
+    number = node.store.node
+    assert await other.store.beat(SILENT)
+    assert walks == [number, number]  # and once more, which finds nothing
+    assert [n.number for n in await other.store.nodes(SILENT)] == [other.store.node]
+
+
+async def test_what_a_paused_node_changes_while_it_is_being_freed_is_taken_over_too(
+    node: Node, other: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipients = [a_recipient() for _ in range(3)]
+    await node.accept(*recipients)
+    commit: Any = other.store._commit  # type: ignore[attr-defined]
+    submit = commit.submit
+
+    async def submit_later(operation: Any) -> Any:
+        if isinstance(operation, op.Bury) and operation.recipients and not node.events:
+            await node.store.announce(recipients, NOW)
+        return await submit(operation)
+
+    monkeypatch.setattr(commit, "submit", submit_later)
+    assert await other.store.beat(SILENT)
+    assert await other.lease() == [msgspec.structs.replace(r, announced=True) for r in recipients]
 
 
 async def test_two_nodes_may_take_over_from_a_third(stores: Stores) -> None:

@@ -9,7 +9,7 @@ from passband.store.sqlite_reads import FILTERS, SORTS
 
 SMALL = {"nodes", "slots", "provisioned", "provisioning"}
 MAY_SCAN = {
-    "held_recipients": "once for each node that is given up, in the reader's thread",
+    "held_recipients": "twice for each node that is given up, in the reader's thread",
     "held_callbacks": "the same",
     "depths": "for the metrics, in the reader's thread",
     "oldest_callback": "for the metrics, in the reader's thread",

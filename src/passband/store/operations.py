@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from passband.domain.event import Callback, CallbackKey, Endpoint
 from passband.domain.message import Recipient
@@ -107,11 +108,11 @@ class Register(Operation[int]):
 
 @dataclass(slots=True, eq=False)
 class Bury(Operation[None]):
-    """Free these leases of a silent node, by their keys; forget the node itself once ``last``."""
+    """Free these leases of a silent node, as its engine found them; forget the node itself once ``last``."""
 
     node: int
-    recipients: Sequence[tuple[str, str, int]]
-    callbacks: Sequence[tuple[str, str, int, int]]
+    recipients: Sequence[Any]
+    callbacks: Sequence[Any]
     last: bool
 
 

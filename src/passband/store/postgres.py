@@ -55,6 +55,7 @@ from passband.store import (
     Slots,
 )
 from passband.store import operations as op
+from passband.store.bury import bury
 from passband.store.commit import GroupCommit, Operation
 from passband.store.matches import Matches
 from passband.store.postgres_hosts import OUT_OF_ORDER, Hosts, Session
@@ -72,7 +73,6 @@ log = structlog.get_logger()
 
 SILENT_SECONDS = 10.0  # a node that has not been heard of for so long is given up
 OUT_OF_TOUCH_SECONDS = 5.0  # who has not beaten for so long does not judge others: the database may have been away
-BURY_ROWS = 2000
 HURRY_ROWS = 500
 VACUUM_SECONDS = 30.0  # well below the minute within which nothing of a message may be left
 SKEW_SECONDS = 2.0  # between this machine's clock and the database's, from which on somebody should know
@@ -314,17 +314,7 @@ class PostgresStore:
             raise StoreUnavailable(f"the schema could not be changed: {error}") from error
 
     async def _bury(self, node: int) -> None:
-        """Give a node up, then free what it held, a batch at a time.
-
-        Its rows are looked for where that holds up nobody. A node that is given up takes no leases any more, so what is
-        found after that is all. It is forgotten last: if this node dies meanwhile, another goes on.
-        """
-        await self._commit.submit(op.Bury(node, (), (), last=False))
-        more = True
-        while more:
-            recipients, callbacks = await self._reads.held(node, BURY_ROWS)
-            more = len(recipients) == BURY_ROWS or len(callbacks) == BURY_ROWS
-            await self._commit.submit(op.Bury(node, recipients, callbacks, last=not more))
+        await bury(self._commit, node, lambda: self._reads.held(node))
         self._left.discard(node)
 
     async def lease_slots(self, carrier: str, slots: int, now: float) -> Slots:

@@ -9,7 +9,7 @@ from passband.domain.event import SLOTS, Endpoint
 from passband.store import Slots
 from passband.store import operations as op
 from passband.store.postgres_arrays import Int, Text, pack
-from passband.store.postgres_pipe import CALLBACK_KEY, RECIPIENT_KEY, Pipe
+from passband.store.postgres_pipe import Pipe
 from passband.store.rows import TOLD
 from passband.store.sharing import held_slots, share
 
@@ -20,9 +20,9 @@ async def bury(pipe: Pipe, o: op.Bury) -> None:
     await pipe.send("release_slots_of_node", o.node)
     await pipe.send("doubt_told", f"{TOLD}%@{o.node}".encode())
     if o.recipients:
-        await pipe.send("release_recipients", *pack(RECIPIENT_KEY, o.recipients), o.node)
+        await pipe.send("bury_recipients", Text(list(o.recipients)), o.node)
     if o.callbacks:
-        await pipe.send("release_callbacks", *pack(CALLBACK_KEY, o.callbacks), o.node)
+        await pipe.send("bury_callbacks", Text(list(o.callbacks)), o.node)
     if o.last:
         await pipe.send("delete_node", o.node)
 

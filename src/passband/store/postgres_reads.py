@@ -9,6 +9,7 @@ from passband.domain.errors import StoreUnavailable
 from passband.domain.event import Endpoint
 from passband.domain.message import Direction, Kind
 from passband.store import CarrierRef, Depth, Found, Line, NodeState, Provisions, Query
+from passband.store.bury import Held
 from passband.store.postgres_hosts import OUT_OF_ORDER, Hosts, Session
 from passband.store.queries import load
 from passband.store.rows import Row
@@ -104,11 +105,10 @@ class Reads:
         """Return each node's number, host, process, how long it has been silent in seconds, and the database's time."""
         return [(node, host, pid, silent, now) for node, host, pid, silent, now in await self.fetch(Q["nodes"])]
 
-    async def held(self, node: int, limit: int) -> tuple[list[tuple[str, str, int]], list[tuple[str, str, int, int]]]:
-        """Return the keys of up to ``limit`` recipients and callbacks that a node holds."""
-        recipients = [(a, i, n) for a, i, n in await self.fetch(Q["held_recipients"], node, limit)]
-        callbacks = [(a, i, n, slot) for a, i, n, slot in await self.fetch(Q["held_callbacks"], node, limit)]
-        return recipients, callbacks
+    async def held(self, node: int) -> Held:
+        """Return where the recipients and the callbacks are that a node holds, as ctids."""
+        recipients = [tid for (tid,) in await self.fetch(Q["held_recipients"], node)]
+        return recipients, [tid for (tid,) in await self.fetch(Q["held_callbacks"], node)]
 
     async def lines(self, now: float) -> list[Line]:
         return [Line(carrier, account, high == 1) for carrier, account, high in await self.fetch(Q["lines"], now)]

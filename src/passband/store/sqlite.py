@@ -44,6 +44,7 @@ from passband.store import (
     Slots,
 )
 from passband.store import operations as op
+from passband.store.bury import bury
 from passband.store.commit import GroupCommit, Operation
 from passband.store.processes import is_dead, machine
 from passband.store.queries import migrations
@@ -66,7 +67,6 @@ CLEAR_TRIES = 10
 SILENT_SECONDS = 10.0  # a node that has not been heard of for so long is given up
 BUSY_SECONDS = 10.0
 PAUSE_SECONDS = 0.0005  # between tries for a lock that another node holds for the time of a commit
-BURY_ROWS = 2000
 HURRY_ROWS = 500
 
 # What means that the store is out of order, rather than that a statement is wrong.
@@ -366,17 +366,7 @@ class SqliteStore:
             log.warning("the schema could not be changed", cause=str(error))
 
     async def _bury(self, node: int) -> None:
-        """Give a node up, then free what it held, a batch at a time.
-
-        Its rows are looked for where that holds up nobody. A node that is given up takes no leases any more, so what is
-        found after that is all. It is forgotten last: if this node dies meanwhile, another goes on.
-        """
-        await self._commit.submit(op.Bury(node, (), (), last=False))
-        more = True
-        while more:
-            recipients, callbacks = await self._read(lambda: self._reads.held(node, BURY_ROWS))
-            more = len(recipients) == BURY_ROWS or len(callbacks) == BURY_ROWS
-            await self._commit.submit(op.Bury(node, recipients, callbacks, last=not more))
+        await bury(self._commit, node, lambda: self._read(lambda: self._reads.held(node)))
 
     async def lease_slots(self, carrier: str, slots: int, now: float) -> Slots:
         return await self._commit.submit(op.LeaseSlots(carrier, slots))

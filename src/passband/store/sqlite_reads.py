@@ -10,6 +10,7 @@ import apsw
 from passband.domain.errors import StoreUnavailable
 from passband.domain.message import Direction, Kind
 from passband.store import CarrierRef, Depth, Found, Line, NodeState, Provisions, Query
+from passband.store.bury import Held
 from passband.store.queries import load
 from passband.store.rows import Row
 from passband.store.sharing import node_states, provisions
@@ -64,9 +65,9 @@ class Reads:
     def nodes(self) -> list[tuple[int, str, int, float]]:
         return self._fetch(Q["nodes"])
 
-    def held(self, node: int, limit: int) -> tuple[list[tuple[str, str, int]], list[tuple[str, str, int, int]]]:
-        """Return the keys of up to ``limit`` recipients and callbacks that a node holds."""
-        return self._fetch(Q["held_recipients"], (node, limit)), self._fetch(Q["held_callbacks"], (node, limit))
+    def held(self, node: int) -> Held:
+        """Return the keys of the recipients and the callbacks that a node holds."""
+        return self._fetch(Q["held_recipients"], (node,)), self._fetch(Q["held_callbacks"], (node,))
 
     def lines(self, now: float) -> list[Line]:
         """Skip from line to line through the index of free recipients: the cost grows with the lines only."""

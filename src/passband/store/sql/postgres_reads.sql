@@ -7,10 +7,10 @@ SELECT node, host, pid, CASE WHEN given_up THEN 'Infinity' ELSE extract(epoch FR
 FROM nodes ORDER BY node
 
 -- name: held_recipients
-SELECT account, id, n FROM recipients WHERE node = $1::int AND state = 0 LIMIT $2::int
+SELECT ctid::text FROM recipients WHERE node = $1::int AND state = 0
 
 -- name: held_callbacks
-SELECT account, id, n, slot FROM callbacks WHERE node = $1::int LIMIT $2::int
+SELECT ctid::text FROM callbacks WHERE node = $1::int
 
 -- name: lines
 -- Skip from line to line through the index of free recipients: the cost grows with the lines only.

@@ -4,10 +4,10 @@
 SELECT node, host, pid, beat_at FROM nodes
 
 -- name: held_recipients
-SELECT account, id, n FROM recipients WHERE node = ? AND state = 0 LIMIT ?
+SELECT account, id, n FROM recipients WHERE node = ? AND state = 0
 
 -- name: held_callbacks
-SELECT account, id, n, slot FROM callbacks WHERE node = ? LIMIT ?
+SELECT account, id, n, slot FROM callbacks WHERE node = ?
 
 -- name: next_high
 -- The next line of free recipients with the same carrier and account; then of the same carrier; then of any. Three
