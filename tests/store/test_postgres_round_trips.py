@@ -70,6 +70,19 @@ async def prepare_free(node: Node, recipients: list[Recipient]) -> None:
     await node.store.release(recipients, ())
 
 
+async def accept_limited(node: Node, recipients: list[Recipient]) -> None:
+    await node.store.accept(recipients, (), [Charge("5500123", Kind.SMS, 1, 9, 1)])
+
+
+async def reserve(node: Node, recipients: list[Recipient]) -> None:
+    await node.store.reserve([Pace("5500123", "sms", 1, 1, 1)] * 3, NOW)
+
+
+async def prepare_limited(node: Node, recipients: list[Recipient]) -> None:
+    await accept_limited(node, [a_recipient()])
+    await reserve(node, [])
+
+
 CASES: dict[str, tuple[int, Call, Call]] = {
     "accept": (1, prepare_nothing, lambda node, rs: node.accept(*rs)),
     "hand over, with message-sent": (1, prepare_accepted, handed),
@@ -93,16 +106,14 @@ CASES: dict[str, tuple[int, Call, Call]] = {
         prepare_nothing,
         lambda node, _: node.store.record(Report(inbound=[Inbound("carrier", THEIRS, (OURS,), "hi", ref="1")]), NOW),
     ),
-    "accept for a limited account": (
-        2,
-        prepare_nothing,
-        lambda node, rs: node.store.accept(rs, (), [Charge("5500123", Kind.SMS, 1, 9, 1)]),
-    ),
+    "accept for a limited account": (2, prepare_limited, accept_limited),
+    "accept for a limited account, the first": (3, prepare_nothing, accept_limited),
     "lease slots": (2, prepare_nothing, lambda node, _: node.store.lease_slots("carrier", 4, NOW)),
     "release slots": (1, prepare_nothing, lambda node, _: node.store.release_slots("carrier", [0])),
     "hurry": (1, prepare_nothing, lambda node, _: node.store.hurry(OUT, NOW)),
     "provision": (2, prepare_nothing, lambda node, _: node.store.provision([Provision("5500123", "a", "b", "c")], 0)),
-    "reserve": (2, prepare_nothing, lambda node, _: node.store.reserve([Pace("5500123", "sms", 1, 1, 1)] * 3, NOW)),
+    "reserve": (2, prepare_limited, reserve),
+    "reserve, the first": (3, prepare_nothing, reserve),
     "expire": (2, prepare_to_expire, lambda node, _: node.store.expire(NOW + DAY)),
     "an early receipt": (4, prepare_nothing, lambda node, rs: node.store.record(receipts(rs), NOW)),
 }

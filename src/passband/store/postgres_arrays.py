@@ -115,6 +115,11 @@ class Int(_Numbers):
     item_oid, oid, code, size = 23, 1007, "i", 4
 
 
+class Bigint(_Numbers):
+    __slots__ = ()
+    item_oid, oid, code, size = 20, 1016, "q", 8
+
+
 class Float8(_Numbers):
     __slots__ = ()
     item_oid, oid, code, size = 701, 1022, "d", 8
@@ -135,7 +140,7 @@ class _TextOfBytea(Loader):
 
 
 _DUMPERS = {cls: type(f"{cls.__name__}Dumper", (_ArrayDumper,), {"oid": cls.oid}) for cls in (
-    Bytea, Octets, Text, Smallint, Int, Float8,
+    Bytea, Octets, Text, Smallint, Int, Bigint, Float8,
 )}  # fmt: skip
 
 

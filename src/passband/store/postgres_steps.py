@@ -29,8 +29,8 @@ from passband.store.commit import Operation
 from passband.store.matches import Matches
 from passband.store.postgres_answers import SEGMENT, Answers
 from passband.store.postgres_arrays import Array, Bytea, Float8, Int, Smallint, Text, pack
+from passband.store.postgres_limits import Limits, hold_paces
 from passband.store.postgres_nodes import bury, hurry, lease_slots, provide, release_slots
-from passband.store.postgres_pace import hold_paces
 from passband.store.postgres_parts import Parts
 from passband.store.postgres_pipe import BORN_CALLBACK, BORN_RECIPIENT, CALLBACK_KEY, PAST, RECIPIENT_KEY, Pipe
 from passband.store.postgres_receipts import Receipts, Timed
@@ -49,7 +49,6 @@ from passband.store.rows import (
 HAND_OVER = (*RECIPIENT_KEY, Bytea, Bytea, Float8, Smallint, Int)
 REQUEUE = (*RECIPIENT_KEY, Float8, Int, Int)
 RETRY = (*CALLBACK_KEY, Float8, Int, Float8)
-QUEUE = (Text, Smallint, Int)
 INBOUND_REF = (Text, Bytea, Float8)
 
 Finish = Callable[[], Awaitable[None]]
@@ -70,6 +69,7 @@ class Batch:
         self._born: list[Recipient] = []
         self._told: list[Callback] = []
         self._past: list[Row] = []
+        self._limits = Limits(pipe, "queues")
         self._queues: dict[tuple[str, int], int] = {}  # those held: how many segments wait
         self._gone: list[Recipient] = []  # charged ones that left their queue
         self._doubted: AsyncCursor[Any] | None = None  # messages that come again because the first may be unanswered
@@ -149,10 +149,10 @@ class Batch:
         if not queues:
             self._accept()
             return None
-        cursor = await self._send("hold_queues", *pack(QUEUE[:2], sorted(queues)))
+        await self._limits.ask(queues)
 
         async def finish() -> None:
-            self._queues |= {(account, kind): queued for account, kind, queued in await cursor.fetchall()}
+            self._queues |= await self._limits.read()
             self._accept()
 
         return finish
@@ -178,8 +178,7 @@ class Batch:
         for recipient in self._gone:
             queue = _queue(recipient.message.account, recipient.message.kind)
             queues[queue] = max(0, queues[queue] - recipient.charge)
-        if queues:
-            await self._send("put_queues", *pack(QUEUE, [(*queue, queues[queue]) for queue in sorted(queues)]))
+        await self._limits.write(queues)
 
     async def _hold_paces(self) -> Finish | None:
         return await hold_paces(self._pipe, self._of[op.Reserve])
@@ -395,8 +394,8 @@ class Batch:
             charged = [r for r in unsent if r.charge]
             queues = {_queue(r.message.account, r.message.kind) for r in charged}.difference(self._queues)
             if queues:
-                rows = await self._pipe.fetch("hold_queues", *pack(QUEUE[:2], sorted(queues)))
-                self._queues |= {(account, kind): queued for account, kind, queued in rows}
+                await self._limits.ask(queues)
+                self._queues |= await self._limits.read()
             self._gone += charged
             joined = await self._parts.give_up(await due_parts.fetchall(), now) if due_parts else 0
             asked[0].result = len(expired) + len(over) + len(unsent) + joined

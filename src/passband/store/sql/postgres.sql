@@ -307,22 +307,39 @@ DELETE FROM inbound_refs WHERE at < $1::float8 AND ref >= '!'::bytea AND ref < '
 -- name: expire_inbound_refs
 DELETE FROM inbound_refs WHERE at < $1::float8
 
+-- name: first_lock
+-- One node at a time makes rows of limits: by their keys they may be there twice.
+SELECT pg_advisory_xact_lock(1885500004)
+
 -- name: hold_queues
--- Lock queues, in the order given, and read them.
-INSERT INTO queues (account, kind, queued) SELECT *, 0 FROM unnest($1::text[], $2::smallint[])
-ON CONFLICT (account, kind) DO UPDATE SET queued = queues.queued RETURNING account, kind, queued
+-- Lock queues, in the order given, and read them: the version with the highest turn is the one that is not over.
+SELECT q.account, q.kind, q.turn, q.queued FROM unnest($1::text[], $2::smallint[]) AS v (account, kind)
+CROSS JOIN LATERAL (
+  SELECT * FROM queues x WHERE x.account = v.account AND x.kind = v.kind ORDER BY x.turn DESC LIMIT 1 FOR UPDATE) AS q
+
+-- name: insert_queues
+INSERT INTO queues (account, kind, turn, queued) SELECT v.account, v.kind, 0, 0 FROM unnest($1::text[], $2::smallint[]) AS v (account, kind)
+WHERE NOT EXISTS (SELECT FROM queues x WHERE x.account = v.account AND x.kind = v.kind)
 
 -- name: put_queues
-INSERT INTO queues (account, kind, queued) SELECT * FROM unnest($1::text[], $2::smallint[], $3::int[])
-ON CONFLICT (account, kind) DO UPDATE SET queued = excluded.queued
+UPDATE queues q SET turn = q.turn + 1, queued = v.queued
+FROM unnest($1::text[], $2::smallint[], $3::bigint[], $4::int[]) AS v (account, kind, turn, queued)
+WHERE q.account = v.account AND q.kind = v.kind AND q.turn = v.turn
 
 -- name: hold_paces
-INSERT INTO paces (account, key, used_at) SELECT *, 0 FROM unnest($1::text[], $2::text[])
-ON CONFLICT (account, key) DO UPDATE SET used_at = paces.used_at RETURNING account, key, used_at
+-- The same with what is used up of rates.
+SELECT q.account, q.key, q.turn, q.used_at FROM unnest($1::text[], $2::text[]) AS v (account, key)
+CROSS JOIN LATERAL (
+  SELECT * FROM paces x WHERE x.account = v.account AND x.key = v.key ORDER BY x.turn DESC LIMIT 1 FOR UPDATE) AS q
+
+-- name: insert_paces
+INSERT INTO paces (account, key, turn, used_at) SELECT v.account, v.key, 0, 0 FROM unnest($1::text[], $2::text[]) AS v (account, key)
+WHERE NOT EXISTS (SELECT FROM paces x WHERE x.account = v.account AND x.key = v.key)
 
 -- name: put_paces
-INSERT INTO paces (account, key, used_at) SELECT * FROM unnest($1::text[], $2::text[], $3::float8[])
-ON CONFLICT (account, key) DO UPDATE SET used_at = excluded.used_at
+UPDATE paces q SET turn = q.turn + 1, used_at = v.used_at
+FROM unnest($1::text[], $2::text[], $3::bigint[], $4::float8[]) AS v (account, key, turn, used_at)
+WHERE q.account = v.account AND q.key = v.key AND q.turn = v.turn
 
 -- name: lease_recipients
 UPDATE recipients r SET node = $1::int WHERE r.ctid = ANY(ARRAY(

@@ -173,23 +173,24 @@ CREATE TABLE inbound_refs (
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX inbound_refs_age ON inbound_refs (at);
 
--- What limited accounts have waiting, in segments. Rows that are rewritten in place: pages half empty.
+-- What limited accounts have waiting, in segments. One row for each, however often it is written: its turn grows each time,
+-- so that the newest version is found first, however many older ones there still are.
 CREATE TABLE queues (
   account  text COLLATE "C" NOT NULL,
   kind     smallint NOT NULL,
+  turn     bigint   NOT NULL,
   queued   int      NOT NULL,
-  PRIMARY KEY (account, kind)
-) WITH (fillfactor = 30, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500,
-  autovacuum_vacuum_cost_delay = 0);
+  PRIMARY KEY (account, kind, turn)
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
 
 -- Until when each limit is used up (its theoretical arrival time).
 CREATE TABLE paces (
   account  text COLLATE "C" NOT NULL,
   key      text COLLATE "C" NOT NULL,
+  turn     bigint   NOT NULL,
   used_at  float8   NOT NULL,
-  PRIMARY KEY (account, key)
-) WITH (fillfactor = 30, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500,
-  autovacuum_vacuum_cost_delay = 0);
+  PRIMARY KEY (account, key, turn)
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
 
 -- Metadata of what is over, where the operator asks for it; never text.
 CREATE TABLE history (
