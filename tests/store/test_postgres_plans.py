@@ -36,6 +36,11 @@ BEFORE = {
     "nothing": (),
     "nothing, vacuumed": ("DELETE FROM recipients", "DELETE FROM callbacks", "VACUUM ANALYZE recipients, callbacks"),
     "everything was held, analyzed": ("ANALYZE recipients, callbacks",),
+    "one limited account, vacuumed and analyzed": (
+        "INSERT INTO queues VALUES ('5500123', 0, 0, 0)",
+        "INSERT INTO paces VALUES ('5500123', 'sms', 0, 0)",
+        "VACUUM ANALYZE queues, paces",
+    ),
     "everything is free, analyzed": (
         "UPDATE recipients SET node = 0",
         "UPDATE callbacks SET node = 0",

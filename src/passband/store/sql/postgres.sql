@@ -319,12 +319,14 @@ CROSS JOIN LATERAL (
 
 -- name: insert_queues
 INSERT INTO queues (account, kind, turn, queued) SELECT v.account, v.kind, 0, 0 FROM unnest($1::text[], $2::smallint[]) AS v (account, kind)
-WHERE NOT EXISTS (SELECT FROM queues x WHERE x.account = v.account AND x.kind = v.kind)
+WHERE NOT EXISTS (SELECT FROM queues x WHERE x.account = v.account AND x.kind = v.kind OFFSET 0)
 
 -- name: put_queues
 UPDATE queues q SET turn = q.turn + 1, queued = v.queued
 FROM unnest($1::text[], $2::smallint[], $3::bigint[], $4::int[]) AS v (account, kind, turn, queued)
-WHERE q.account = v.account AND q.kind = v.kind AND q.turn = v.turn
+CROSS JOIN LATERAL (
+  SELECT x.ctid AS tid FROM queues x WHERE x.account = v.account AND x.kind = v.kind AND x.turn = v.turn OFFSET 0) AS held
+WHERE q.ctid = held.tid
 
 -- name: hold_paces
 -- The same with what is used up of rates.
@@ -334,12 +336,14 @@ CROSS JOIN LATERAL (
 
 -- name: insert_paces
 INSERT INTO paces (account, key, turn, used_at) SELECT v.account, v.key, 0, 0 FROM unnest($1::text[], $2::text[]) AS v (account, key)
-WHERE NOT EXISTS (SELECT FROM paces x WHERE x.account = v.account AND x.key = v.key)
+WHERE NOT EXISTS (SELECT FROM paces x WHERE x.account = v.account AND x.key = v.key OFFSET 0)
 
 -- name: put_paces
 UPDATE paces q SET turn = q.turn + 1, used_at = v.used_at
 FROM unnest($1::text[], $2::text[], $3::bigint[], $4::float8[]) AS v (account, key, turn, used_at)
-WHERE q.account = v.account AND q.key = v.key AND q.turn = v.turn
+CROSS JOIN LATERAL (
+  SELECT x.ctid AS tid FROM paces x WHERE x.account = v.account AND x.key = v.key AND x.turn = v.turn OFFSET 0) AS held
+WHERE q.ctid = held.tid
 
 -- name: lease_recipients
 UPDATE recipients r SET node = $1::int WHERE r.ctid = ANY(ARRAY(
