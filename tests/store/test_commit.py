@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from passband.domain.errors import QueueFull, StoreUnavailable
 from passband.store.commit import LARGEST, GroupCommit, Operation
@@ -144,6 +145,31 @@ async def test_an_operation_that_fails_is_run_alone_and_so_are_the_others(
     assert str(results[1]) == "Step failed: ValueError"
     assert engine.batches == [["a", "b", "c"], ["a"], ["b"], ["c"]]
     assert engine.told == [["a"], ["c"]]
+
+
+async def test_what_fails_every_request_is_said_once_and_then_once_a_minute_with_how_many(
+    commit: GroupCommit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Refused(Exception):
+        sqlstate = "42501"
+
+    async def fail(times: int, error: Exception) -> None:
+        for _ in range(times):
+            with pytest.raises(StoreUnavailable):
+                await commit.submit(Step(fails=error))
+
+    with capture_logs() as entries:
+        await fail(20, Refused("permission denied"))
+        assert await commit.submit(Step(name="a")) == "a"
+        await fail(20, ValueError("of another kind"))
+        await fail(20, Refused("permission denied"))
+    assert [(e["log_level"], e["operation"], e["failed_since_told"], e["exc_info"]) for e in entries] == [
+        ("error", "Step", 0, True)
+    ] * 2
+    monkeypatch.setattr("passband.store.commit.AGAIN_SECONDS", 0)  # a minute later
+    with capture_logs() as entries:
+        await fail(1, Refused("permission denied"))
+    assert [e["failed_since_told"] for e in entries] == [39]
 
 
 async def test_a_refusal_that_was_rolled_back_with_its_batch_is_not_told(

@@ -67,11 +67,15 @@ class Figures(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Part:
-    """One line of the table: what is played, and what waits in the store before."""
+    """One line of the table: what is played, what waits in the store before, and whether the account has a ``rate``.
+
+    That rate is never reached: what is measured is what it costs that there is one.
+    """
 
     name: str
     plan: Callable[[list[int], int], Plan]
     backlog: Callable[[str], Backlog] | None = None
+    limited: bool = False
 
 
 async def run_bench(
@@ -154,7 +158,9 @@ async def measure(part: Part, *, smpp: bool, store_url: str | None, nodes: int) 
         if part.backlog is not None:
             await play("passband.bench.backlog", part.backlog(store))
         settings = await stack.enter_async_context(carrier(smpp=smpp, nodes=nodes)) + rate
-        started = [await stack.enter_async_context(node(folder, store, port, endpoint, settings)) for port in ports]
+        limit = "rate = 100_000" if part.limited else ""
+        nodes_ = [node(folder, store, port, endpoint, settings, limit) for port in ports]
+        started = [await stack.enter_async_context(one) for one in nodes_]
         pids = [pid for pid, _ in started]
         before = sum(map(processor_seconds, pids))
         played = msgspec.json.decode(await play("passband.bench.drive", plan), type=Played)

@@ -50,6 +50,7 @@ rate = 0.001
 [[accounts]]
 id = "{account}"
 users = [{{ name = "{user}", password = "{password}" }}]
+{limit}
 [[accounts.applications]]
 id = "{application}"
 callback_url = "http://127.0.0.1:{endpoint}/"
@@ -153,8 +154,13 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 @contextlib.asynccontextmanager
-async def node(folder: Path, store: str, port: int, endpoint: int, carrier: str) -> AsyncIterator[tuple[int, float]]:
-    """Yield the process number of a node, as ``passband serve`` runs it, and how many seconds it took to be ready."""
+async def node(
+    folder: Path, store: str, port: int, endpoint: int, carrier: str, limit: str
+) -> AsyncIterator[tuple[int, float]]:
+    """Yield the process number of a node, as ``passband serve`` runs it, and how many seconds it took to be ready.
+
+    ``carrier`` and ``limit`` are settings of the carrier and of the account.
+    """
     file = folder / f"{port}.toml"
     file.write_text(
         CONFIGURATION.format(
@@ -163,6 +169,7 @@ async def node(folder: Path, store: str, port: int, endpoint: int, carrier: str)
             endpoint=endpoint,
             folder=folder,
             carrier=carrier,
+            limit=limit,
             account=ACCOUNT,
             user=USER,
             password=PASSWORD,

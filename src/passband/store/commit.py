@@ -6,6 +6,7 @@ alone, so that the faulty one harms no other.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ R = TypeVar("R")
 
 # More in one transaction gains nothing (the fsync is a few percent of it by then) and makes everyone in it wait longer.
 LARGEST = 2000
+
+AGAIN_SECONDS = 60.0  # until a failure of which the cause was said is said again
 
 
 @dataclass(slots=True, eq=False)
@@ -44,6 +47,27 @@ class Engine(Protocol):
         ...
 
 
+class _Faults:
+    """What is said of operations that fail for a reason of their own: at once for each cause, then once a minute.
+
+    The reason may be the database's: a right that was revoked fails every request, many times a second.
+    """
+
+    def __init__(self) -> None:
+        self._said: dict[object, tuple[float, int]] = {}  # when, and how many there were since
+
+    def say(self, operation: str, error: Exception) -> None:
+        """Log an error that is being handled, with its traceback, unless it was said just now."""
+        cause = operation, type(error), getattr(error, "sqlstate", None)
+        now = time.monotonic()
+        said_at, unsaid = self._said.get(cause, (-math.inf, 0))
+        if now - said_at < AGAIN_SECONDS:
+            self._said[cause] = said_at, unsaid + 1
+            return
+        log.exception("an operation of the store failed", operation=operation, failed_since_told=unsaid)
+        self._said[cause] = now, 0
+
+
 class GroupCommit:
     """The queue before an engine's one writing connection."""
 
@@ -55,6 +79,7 @@ class GroupCommit:
         self._task: asyncio.Task[None] | None = None
         self._closing = False
         self._failures = 0  # commits in a row that the store could not make
+        self._faults = _Faults()
         self.commits = 0
         self.operations = 0
         self.largest = 0
@@ -128,7 +153,7 @@ class GroupCommit:
         except Exception as error:
             if len(batch) > 1:
                 return False
-            log.exception("an operation of the store failed", operation=type(batch[0]).__name__)
+            self._faults.say(type(batch[0]).__name__, error)
             batch[0].error = StoreUnavailable(f"{type(batch[0]).__name__} failed: {type(error).__name__}")
         else:
             if self._failures:

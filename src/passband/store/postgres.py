@@ -109,6 +109,7 @@ class StatementFailed(Exception):
 
     def __init__(self, error: psycopg.Error) -> None:
         super().__init__(f"{error.sqlstate}: {error.diag.message_primary}")
+        self.sqlstate = error.sqlstate
 
 
 class PostgresStore:
