@@ -16,6 +16,7 @@ from passband.domain.errors import StoreUnavailable
 from passband.domain.event import Callback
 from passband.domain.message import Recipient
 from passband.domain.rules import Rules
+from passband.media import try_media
 from passband.service import server_tls
 from passband.store.open import try_store
 
@@ -25,14 +26,15 @@ CONNECT_SECONDS = 5.0
 async def run_check(settings: Settings, say: Callable[[str], None], *, as_json: bool = False) -> int:
     """Try everything that the settings name and say how it went; return 0 if all of it can be reached, else 1.
 
-    Nothing is sent: the store is opened and closed (nothing is changed in a database), endpoints are connected to,
-    addresses are listened on, SMPP carriers are bound to and unbound from; all at the same time, and nothing silent for
-    more than ten seconds. With ``as_json`` it says one JSON document. Raises ConfigurationError where the files of
-    ``server.tls`` are no certificate and key.
+    Nothing is sent: the store is opened and closed (nothing is changed in a database), a folder for media is written to
+    and left as it was, a bucket is listed, endpoints are connected to, addresses are listened on, SMPP carriers are
+    bound to and unbound from; all at the same time, and nothing silent for more than ten seconds. With ``as_json`` it
+    says one JSON document. Raises ConfigurationError where the files of ``server.tls`` are no certificate and key.
     """
     if settings.server.tls:
         server_tls(settings.server.tls)
     tries: list[tuple[str, Awaitable[None]]] = [("store " + _shown(settings.store.url), _store(settings))]
+    tries.append(("media " + _shown(settings.media.url), try_media(settings.media.url)))
     server, admin = settings.server.listen, settings.admin.listen
     shared = server == admin and server.port  # of port 0, each takes one of its own
     for name, address in (("server", server), *(() if shared else (("admin", admin),))):

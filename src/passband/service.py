@@ -51,6 +51,7 @@ from passband.media import open_media
 from passband.provisioning import Provisioner
 from passband.store import Attempted
 from passband.store.open import open_store
+from passband.store.processes import names_of_machines
 
 log = structlog.get_logger()
 
@@ -109,6 +110,7 @@ class Node:
         self.counts: Counts = Counts()
         self._beaten = time.monotonic()
         self._ready = False
+        self._told_of_media = not settings.media.url.startswith("file:")
         self._tasks: list[asyncio.Task[None]] = []
         self.listeners: list[Listener] = []
         self._informed: dict[str, Callable[[Callback], None]] = {}  # carriers, of callbacks that were acknowledged
@@ -379,9 +381,16 @@ class Node:
                     self.notify.forget()
                     self.links.forget()
                 self._beaten = started
+                self._compare_machines()
             except StoreUnavailable as error:
                 log.warning("the heartbeat waits for the store", cause=str(error))
             await asyncio.sleep(BEAT_SECONDS)
+
+    def _compare_machines(self) -> None:
+        """Say once that a folder for media is this machine's, where nodes run on others: it must be shared by all."""
+        if not self._told_of_media and len(names := names_of_machines(self.store.hosts)) > 1:
+            self._told_of_media = True
+            log.warning("media are in a folder, other machines find them only if it is shared", machines=names)
 
     def _run(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work, name=name)

@@ -26,7 +26,18 @@ def test_what_cannot_be_reached_is_told_and_exits_with_1(tmp_path: Path) -> None
         ended = run("check", "--config", str(configuration(tmp_path, url=url)))
     assert ended.status == 1
     assert f"✗ endpoint {url}" in ended.out
-    assert "3 of 4 can be reached" in ended.out
+    assert "4 of 5 can be reached" in ended.out
+
+
+def test_a_folder_for_media_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with Listen() as listen:
+        config = str(configuration(tmp_path, url=listen.url))
+        assert f"✓ media file:{tmp_path}/media\n" in run("check", "--config", config).out
+        ended = run("check", "--config", config, PASSBAND_MEDIA__URL=f"file:{tmp_path}/file/media")
+    assert ended.status == 1
+    assert f"✗ media file:{tmp_path}/file/media: " in ended.out
+    assert not (tmp_path / "media").exists()
 
 
 def test_a_database_that_cannot_be_reached_is_told_without_its_password(tmp_path: Path) -> None:
@@ -48,7 +59,8 @@ def test_programs_are_told_what_can_be_reached(tmp_path: Path) -> None:
     assert (ended.status, said["reachable"], said["faults"]) == (1, False, [])
     faults = {one["what"]: one["fault"] for one in said["checked"]}
     assert faults.pop(f"endpoint {url}")
-    assert set(faults) == {f"store sqlite:{tmp_path}/passband.db", "server on 127.0.0.1:0", "admin on 127.0.0.1:0"}
+    addresses = {"server on 127.0.0.1:0", "admin on 127.0.0.1:0"}
+    assert set(faults) == {f"store sqlite:{tmp_path}/passband.db", f"media file:{tmp_path}/media", *addresses}
     assert set(faults.values()) == {None}
 
 

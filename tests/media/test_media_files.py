@@ -13,7 +13,7 @@ import pytest
 
 from media.tables import ACCOUNT
 from passband.domain.errors import ConfigurationError, StoreUnavailable
-from passband.media import KEPT_SECONDS, MediaNotFound, once, open_media
+from passband.media import KEPT_SECONDS, MediaNotFound, once, open_media, try_media
 from passband.media.files import FileMedia
 from passband.media.names import account_key, key_of
 
@@ -30,6 +30,22 @@ async def store(root: Path) -> AsyncIterator[FileMedia]:
     store = FileMedia(root)
     yield store
     await store.close()
+
+
+async def test_a_folder_that_can_be_written_to_or_made_will_do_and_is_left_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "made" / "incoming").mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    for name in ("made", "not/yet/made"):
+        await try_media(f"file:{tmp_path}/{name}")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+async def test_what_is_no_folder_or_cannot_be_written_to_will_not_do(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match="file is no folder"):
+        await try_media(f"file:{tmp_path}/file")
+    with pytest.raises(OSError, match="/proc"):  # not even the superuser may make a file there
+        await try_media("file:/proc/media")
 
 
 async def put(store: FileMedia, name: str, octets: bytes, now: float = NOW) -> None:

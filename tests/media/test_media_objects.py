@@ -1,14 +1,16 @@
 """The object store: what it does when what it needs is not there."""
 
+import asyncio
 import socket
 import sys
+import time
 
 import pytest
 
 from media.endpoint import point_to
 from media.tables import ACCOUNT
 from passband.domain.errors import ConfigurationError, StoreUnavailable
-from passband.media import MediaStore, once, open_media
+from passband.media import MediaStore, objects, once, open_media, try_media
 
 NOW = 1_773_044_142.317
 
@@ -36,6 +38,42 @@ async def test_a_bucket_that_is_not_there_keeps_nothing(bucket: str, monkeypatch
     with pytest.raises(StoreUnavailable):
         await _put(store)
     await store.close()
+
+
+async def test_a_bucket_that_can_be_listed_will_do(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    point_to(bucket, monkeypatch)
+    store = open_media("s3://media/tried")
+    await try_media("s3://media/tried")
+    assert await store.list(ACCOUNT, "", 10, time.time()) == []
+    await store.close()
+
+
+async def test_a_bucket_that_is_not_there_will_not_do(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    point_to(bucket, monkeypatch)
+    with pytest.raises(OSError, match="nothing"):
+        await try_media("s3://nothing/prefix")
+
+
+async def test_an_object_store_that_does_not_take_the_credentials_will_not_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        point_to(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", monkeypatch)
+        with pytest.raises(OSError, match="403") as refused:
+            await try_media("s3://media/prefix")
+    assert "secret" not in str(refused.value)
+
+
+async def test_an_object_store_that_is_silent_is_not_waited_for_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objects, "_TRY_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        point_to(f"http://127.0.0.1:{silent.getsockname()[1]}", monkeypatch)
+        with pytest.raises(TimeoutError):
+            await try_media("s3://media/prefix")
 
 
 def test_without_the_extra_the_operator_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

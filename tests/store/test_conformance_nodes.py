@@ -13,6 +13,7 @@ from passband.domain.report import Rejected
 from passband.domain.status import Cause, State
 from passband.store import operations as op
 from passband.store.open import read_nodes
+from passband.store.processes import machine, names_of_machines
 from store.nodes import DAY, IN, NOW, OUT, Node, Stores, a_recipient, the_rules
 
 SILENT = NOW + 60
@@ -146,6 +147,17 @@ async def test_what_a_paused_node_changes_while_it_is_being_freed_is_taken_over_
     monkeypatch.setattr(commit, "submit", submit_later)
     assert await other.store.beat(SILENT)
     assert await other.lease() == [msgspec.structs.replace(r, announced=True) for r in recipients]
+
+
+async def test_a_heartbeat_tells_where_nodes_run(node: Node) -> None:
+    assert node.store.hosts == frozenset()
+    await node.store.beat(NOW)
+    assert node.store.hosts == {machine()}
+
+
+def test_containers_of_one_machine_are_one() -> None:
+    places = ["web-1 boot-1 pid:[1]", "web-2 boot-1 pid:[2]", "web-3 boot-2 pid:[1]", "web-4"]
+    assert names_of_machines(places) == ["web-1", "web-3", "web-4"]
 
 
 async def test_two_nodes_may_take_over_from_a_third(stores: Stores) -> None:

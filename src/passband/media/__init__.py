@@ -12,6 +12,7 @@ disagree. Size and metadata are in the same file as the bytes, its modification 
 puts everything in place.
 """
 
+import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ MAX_FIELD_OCTETS = 255
 
 # Of a download: as much as a transport takes before it asks for a pause.
 CHUNK_OCTETS = 64 * 1024
+
+WITHOUT_EXTRA = "media.url: s3 needs the extra: pip install 'passband[s3]'"
 
 
 class MediaNotFound(RequestFault):
@@ -178,6 +181,29 @@ def span(octets: int, first: int | None, last: int | None) -> range:
     return range(first, octets if last is None else min(last + 1, octets))
 
 
+async def try_media(url: str) -> None:
+    """Find out whether media can be kept where ``url`` says; nothing is left behind.
+
+    A folder must be one that can be written to, or made. A bucket must let itself be listed; nothing is written to it.
+    Raises OSError and ConfigurationError.
+    """
+    if urlsplit(url).scheme == "file":
+        from passband.media.files import try_folder
+
+        await asyncio.to_thread(try_folder, _folder(url))
+        return
+    try:
+        from passband.media.objects import try_bucket
+    except ImportError as error:
+        raise ConfigurationError([WITHOUT_EXTRA]) from error
+    await try_bucket(url)
+
+
+def _folder(url: str) -> Path:
+    path = url.removeprefix("file:")
+    return Path(path.removeprefix("//") if path.startswith("///") else path)
+
+
 def open_media(url: str) -> MediaStore:
     """Return the store for ``file:FOLDER`` (made if need be) or ``s3://BUCKET/PREFIX``.
 
@@ -188,15 +214,14 @@ def open_media(url: str) -> MediaStore:
     if scheme == "file":
         from passband.media.files import FileMedia
 
-        path = url.removeprefix("file:")
         try:
-            return FileMedia(Path(path.removeprefix("//") if path.startswith("///") else path))
+            return FileMedia(_folder(url))
         except OSError as error:
-            raise ConfigurationError([f"media.url: {path}: {error.strerror}"]) from error
+            raise ConfigurationError([f"media.url: {url.removeprefix('file:')}: {error.strerror}"]) from error
     if scheme == "s3":
         try:
             from passband.media.objects import ObjectMedia
         except ImportError as error:
-            raise ConfigurationError(["media.url: s3 needs the extra: pip install 'passband[s3]'"]) from error
+            raise ConfigurationError([WITHOUT_EXTRA]) from error
         return ObjectMedia(url)
     raise ConfigurationError([f"media.url: {scheme or url!r} is neither file: nor s3:"])

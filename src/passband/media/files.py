@@ -50,6 +50,18 @@ class _Header(msgspec.Struct, frozen=True):
     cache_control: str | None
 
 
+def try_folder(root: Path) -> None:
+    """Write to the folder what has no name and goes with this call, or where it would be made. Raises OSError."""
+    at = root / "incoming"
+    while not at.exists() and at != at.parent:
+        at = at.parent
+    if not at.is_dir():
+        raise NotADirectoryError(f"{at} is no folder")
+    with tempfile.TemporaryFile(dir=at) as file:
+        file.write(b"\n")
+        os.fsync(file.fileno())
+
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(_Header).decode
 

@@ -45,27 +45,42 @@ _THREADS = 8
 _TRANSFERS = 8
 # Small requests, for the metadata of names that a key does not hold.
 _REQUESTS = 32
+_TRY_SECONDS = 10.0
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+def _bucket(url: str, *, retries: int) -> S3Store:
+    try:
+        return S3Store.from_url(
+            url,
+            client_options={
+                "connect_timeout": timedelta(seconds=5),
+                "timeout": timedelta(seconds=30),
+                "allow_http": True,
+            },
+            retry_config={"max_retries": retries, "retry_timeout": timedelta(seconds=10)},
+        )
+    except BaseError as error:
+        raise ConfigurationError([f"media.url: {error}"]) from error
+
+
+async def try_bucket(url: str) -> None:
+    """List what no account has, as these credentials may. Raises OSError, TimeoutError and ConfigurationError."""
+    try:
+        async with asyncio.timeout(_TRY_SECONDS):
+            async for _ in obstore.list(_bucket(url, retries=0), "passband-check", chunk_size=1):
+                break
+    except BaseError as error:
+        raise OSError(str(error).partition("\n")[0]) from error
 
 
 class ObjectMedia:
     """A ``MediaStore`` in a bucket, below a prefix. Raises ConfigurationError."""
 
     def __init__(self, url: str) -> None:
-        try:
-            self._store = S3Store.from_url(
-                url,
-                client_options={
-                    "connect_timeout": timedelta(seconds=5),
-                    "timeout": timedelta(seconds=30),
-                    "allow_http": True,
-                },
-                retry_config={"max_retries": 5, "retry_timeout": timedelta(seconds=10)},
-            )
-        except BaseError as error:
-            raise ConfigurationError([f"media.url: {error}"]) from error
+        self._store = _bucket(url, retries=5)
         self._url = url
         self._pool = ThreadPoolExecutor(_THREADS, "media")
         self._transfers = asyncio.Semaphore(_TRANSFERS)

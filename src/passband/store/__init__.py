@@ -198,6 +198,8 @@ class Store(Protocol):
     """The durable state of the platform, seen from one node."""
 
     node: int
+    hosts: frozenset[str]
+    """Where nodes ran at this one's last heartbeat, as ``processes.machine`` tells it; empty before the first."""
 
     async def open(self, now: float) -> None:
         """Make the store usable, bring its schema up to date, and enter this process as a node."""

@@ -132,6 +132,7 @@ class PostgresStore:
         self._adrift = False  # a commit's outcome is not known, so neither is what this node holds
         self._left: set[int] = set()  # numbers that this node had, whose leases are to be freed
         self.node = 0
+        self.hosts: frozenset[str] = frozenset()
 
     async def open(self, now: float) -> None:
         """Connect, bring the schema up to date, and enter this process as a node.
@@ -287,6 +288,7 @@ class PostgresStore:
             self._adrift = False  # not before: without a new number it would go on with what it does not know
             return False
         nodes = await self._reads.nodes()
+        self.hosts = frozenset(where for _, where, *_ in nodes)
         self._compare_clocks(now, now + time.monotonic() - began, nodes[0][4] if nodes else now)
         for node, where, pid, silent, _ in nodes:
             gone = node in self._left or is_dead(where, pid)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -12,6 +13,15 @@ def machine() -> str:
     with contextlib.suppress(OSError):
         parts += [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), os.readlink("/proc/self/ns/pid")]
     return " ".join(parts)
+
+
+def names_of_machines(places: Iterable[str]) -> list[str]:
+    """Return a name for each machine of what ``machine`` has told; several containers on one are one."""
+    names: dict[str, str] = {}
+    for place in sorted(places):
+        name, _, rest = place.partition(" ")
+        names.setdefault(rest.partition(" ")[0] or name, name)
+    return sorted(names.values())
 
 
 def is_dead(where: str, pid: int) -> bool:

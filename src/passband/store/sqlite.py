@@ -103,6 +103,7 @@ class SqliteStore:
         self._unmatched = 0
         self._beaten = time.monotonic()
         self.node = 0
+        self.hosts: frozenset[str] = frozenset()
 
     async def open(self, now: float) -> None:
         """Open or create the file, bring its schema up to date, and enter this process as a node.
@@ -347,7 +348,9 @@ class SqliteStore:
             await self._register(now)
         # Where this node could not beat itself, the others may not have been able to either: a full disk silences all.
         judges = since < SILENT_SECONDS / 2
-        for node, host, pid, beat_at in await self._read(lambda: self._reads.nodes()):
+        nodes = await self._read(lambda: self._reads.nodes())
+        self.hosts = frozenset(host for _, host, *_ in nodes)
+        for node, host, pid, beat_at in nodes:
             silent = judges and beat_at < now - SILENT_SECONDS
             if node != self.node and (silent or is_dead(host, pid)):
                 log.info("taking over from a silent node", node=node, silent_seconds=round(now - beat_at, 1))
