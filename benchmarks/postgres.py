@@ -97,6 +97,7 @@ def with_versions(filled: Callable[[str], Backlog]) -> Callable[[str], Backlog]:
         backlog = filled(store)
         fill(msgspec.structs.replace(backlog, count=1))  # makes the tables
         with psycopg.connect(store, autocommit=True) as connection:
+            connection.execute("SET synchronous_commit = off")
             for table, key in ((b"queues", "0"), (b"paces", "sms")):
                 connection.execute(b"INSERT INTO " + table + b" VALUES (%s, %s, 0, 0)", (backlog.account, key))
                 write = b"UPDATE " + table + b" SET turn = turn + 1"
