@@ -101,6 +101,12 @@ async def test_an_application_hears_that_its_client_is_gone(start: Start) -> Non
         await heard.wait()
 
 
+async def test_a_connection_that_is_accepted_while_it_stops_is_closed_at_once(service: Service) -> None:
+    service.listener.stopping = True  # its address is given up a moment later
+    wire = await service.connect()
+    assert await wire.end() == b""
+
+
 async def test_a_client_that_leaves_in_the_middle_of_its_body_sends_nothing(service: Service) -> None:
     wire = await service.connect()
     await wire.send(GOOD[:-10])

@@ -144,8 +144,13 @@ class Listener:
         return len(late)
 
     def admit(self, connection: Connection) -> bool:
-        """Take a new connection in, at the cost of the one that has been idle longest if need be."""
+        """Take a new connection in, at the cost of the one that has been idle longest if need be.
+
+        None that was taken from the queue just before ``stop`` closed it: nobody would ever look after it.
+        """
         self.connections.add(connection)
+        if self.stopping:
+            return False
         if len(self.connections) <= self.limits.connections:
             return True
         oldest = next(iter(self.idle), None)
