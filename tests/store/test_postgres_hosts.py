@@ -253,3 +253,21 @@ async def test_what_an_administrator_set_for_others_changes_nothing_here(
             "statement_timeout": "10s",
         }.items():
             assert await (await session.execute(f"SHOW {name}".encode())).fetchall() == [(value,)]
+
+
+async def test_a_session_that_stands_still_in_the_middle_of_a_pipeline_keeps_its_locks_for_seconds_only(
+    hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As that of a node that is suspended: for the server it is not idle, so no other limit ends it."""
+    async with connected(hosts) as other:
+        monkeypatch.setattr(postgres_hosts, "SESSION", postgres_hosts.SESSION.replace("'11s'", "'1s'"))
+        async with connected(hosts) as session:
+            session.pgconn.enter_pipeline_mode()
+            for statement in (b"BEGIN", b"SELECT pg_advisory_xact_lock(4711)"):
+                session.pgconn.send_query_params(statement, [])
+            session.pgconn.send_flush_request()
+            session.pgconn.flush()
+            taken = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711 AND granted"
+            while await (await other.execute(taken)).fetchall() != [(1,)]:
+                await asyncio.sleep(0.01)
+            await other.execute("SELECT pg_advisory_xact_lock(4711)")

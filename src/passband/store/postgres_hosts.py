@@ -51,6 +51,8 @@ DEFAULTS: dict[str, Any] = {
 
 # The statements that change something are planned once, and by one plan: from keys, through an index (postgres.sql).
 # A node that is paused within a transaction must not keep the others from its rows for longer than it is respected.
+# In the middle of a pipeline only transaction_timeout ends it (PostgreSQL 17 and newer): for the server it is not idle
+# there. It is longer than one statement may take and shorter than we wait for an answer.
 # A commit returns when it is on disk, and on the standby where one is named, whatever the server's settings say. Who
 # waited for another sees what that one wrote, which no stricter isolation allows. Texts are sent as UTF-8.
 SESSION = """
@@ -58,10 +60,12 @@ SELECT set_config(name, value, false) FROM (VALUES
   ('enable_seqscan', 'off'), ('enable_bitmapscan', 'off'), ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off'),
   ('enable_hashagg', 'off'), ('enable_memoize', 'off'),
   ('jit', 'off'), ('plan_cache_mode', 'force_generic_plan'), ('statement_timeout', '10s'), ('lock_timeout', '10s'),
-  ('idle_in_transaction_session_timeout', '8s'), ('timezone', 'UTC'), ('client_min_messages', 'warning'),
+  ('idle_in_transaction_session_timeout', '8s'), ('transaction_timeout', '11s'),
+  ('timezone', 'UTC'), ('client_min_messages', 'warning'),
   ('default_transaction_isolation', 'read committed'), ('client_encoding', 'UTF8'),
   ('synchronous_commit', CASE WHEN current_setting('synchronous_commit') IN ('off', 'local') THEN 'on'
     ELSE current_setting('synchronous_commit') END)) AS settings (name, value)
+WHERE name IN (SELECT pg_settings.name FROM pg_settings)
 """
 
 # The name of the file that is written now begins with it. What the last checkpoint says is older: a promotion does not

@@ -17,6 +17,10 @@ OLDEST = """
 SELECT min(level) FROM nodes WHERE NOT given_up AND beat_at > clock_timestamp() - make_interval(secs => $1::float8)
 """
 # A change waits for those who use its table, and everyone who wants it later waits behind: so it gives way soon.
+TAKE_TIME = """
+SELECT set_config(name, '0', true) FROM pg_settings
+WHERE name IN ('statement_timeout', 'lock_timeout', 'transaction_timeout')
+"""
 GIVE_WAY = "SET LOCAL lock_timeout = '200ms'"
 TRIES = 15
 PAUSE_SECONDS = 2.0
@@ -44,7 +48,7 @@ async def migrate(
 
 async def _migrate(connection: AsyncConnection[Any], migrations: Sequence[Migration], silent_seconds: float) -> bool:
     async with connection.transaction():
-        await connection.execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
+        await connection.execute(TAKE_TIME)
         await connection.execute(LOCK)
         await connection.execute("CREATE TABLE IF NOT EXISTS migrations (name text PRIMARY KEY)")
         done = {name for (name,) in await (await connection.execute("SELECT name FROM migrations")).fetchall()}

@@ -18,6 +18,9 @@ log = structlog.get_logger()
 # Those that hold texts or numbers.
 TABLES = ("recipients", "segments", "callbacks", "parts", "orphans", "early_answers", "history")
 LONGEST_SECONDS = 60
+TAKE_TIME = """
+SELECT set_config(name, $1, false) FROM pg_settings WHERE name IN ('statement_timeout', 'transaction_timeout')
+"""
 
 
 async def vacuum(hosts: Hosts, reads: Reads) -> list[str]:
@@ -26,7 +29,7 @@ async def vacuum(hosts: Hosts, reads: Reads) -> list[str]:
         quiet = [str(name) for (name,) in await reads.fetch(Q["quiet_tables"], list(TABLES))]
         if quiet:
             async with await hosts.connect("passband vacuum") as connection:
-                await connection.execute(f"SET statement_timeout = '{LONGEST_SECONDS}s'")
+                await connection.execute(TAKE_TIME, (f"{LONGEST_SECONDS}s",))
                 for name in quiet:
                     with hosts.answering(connection, LONGEST_SECONDS + ANSWER_SECONDS):
                         await connection.execute(f"VACUUM (SKIP_LOCKED) {name}")
