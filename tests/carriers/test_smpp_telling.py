@@ -1,6 +1,7 @@
 """What an operator sees of a carrier that goes wrong: the log, the last error of a link, and the counts."""
 
 import asyncio
+import contextlib
 import itertools
 from pathlib import Path
 from random import Random
@@ -106,11 +107,10 @@ class Stubborn:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         decoder = Decoder()
-        while not decoder.feed(await reader.read(65536)):
-            pass
-        writer.write(self._answer.encode())
-        await reader.read(65536)
-        writer.close()
+        with contextlib.closing(writer):
+            while data := await reader.read(65536):
+                if decoder.feed(data):
+                    writer.write(self._answer.encode())
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """The object store: what it does when what it needs is not there."""
 
 import asyncio
+import contextlib
 import socket
 import sys
 import time
@@ -56,10 +57,10 @@ async def test_a_bucket_that_is_not_there_will_not_do(bucket: str, monkeypatch: 
 
 async def test_an_object_store_that_does_not_take_the_credentials_will_not_do(monkeypatch: pytest.MonkeyPatch) -> None:
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
-        await writer.drain()
-        writer.close()
+        with contextlib.suppress(asyncio.IncompleteReadError), contextlib.closing(writer):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+            await writer.drain()
 
     async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
         point_to(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", monkeypatch)
