@@ -30,9 +30,8 @@ async def hanging_endpoint() -> AsyncIterator[int]:
     """Accept every connection, read everything and answer nothing; yield the port."""
 
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
+        with contextlib.closing(writer), contextlib.suppress(ConnectionError):
             await reader.read()
-        writer.close()
 
     server = await asyncio.start_server(hang, "127.0.0.1", 0)
     try:
