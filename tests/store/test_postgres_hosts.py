@@ -270,4 +270,5 @@ async def test_a_session_that_stands_still_in_the_middle_of_a_pipeline_keeps_its
             taken = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711 AND granted"
             while await (await other.execute(taken)).fetchall() != [(1,)]:
                 await asyncio.sleep(0.01)
-            await other.execute("SELECT pg_advisory_xact_lock(4711)")
+            await other.execute("SELECT pg_advisory_xact_lock(4711)")  # raises after 10 s if it is not let go
+            assert await (await other.execute(taken)).fetchall() == [(0,)]
